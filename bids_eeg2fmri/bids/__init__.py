@@ -1,0 +1,1 @@
+"""The dataset on disk: the only room that reads recordings and writes derivatives."""

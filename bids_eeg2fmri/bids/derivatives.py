@@ -1,0 +1,266 @@
+"""Write derivatives: names, sidecars, dataset_description. The only one that knows output names.
+
+Every file appears whole or not at all: it is written under a hidden name and then renamed.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from bids_eeg2fmri import __version__
+from bids_eeg2fmri.bids.recordings import Recording
+from bids_eeg2fmri.errors import MissingFilesError, OutputError
+
+# What BIDS has no name for yet. Patterns without a trailing slash: the validator does not take one.
+BIDSIGNORE = ("*.html", "*_summary.json", "*_timeseries.*", "*_statmap.*", "*_scores.*", "group_*", "models")
+
+README = """\
+# Synthesized BOLD
+
+BOLD series in this dataset whose names hold `desc-synth` were synthesized from EEG by bids_eeg2fmri. THEY ARE NOT
+MEASUREMENTS. Read `sub-<label>.html` before use: it says whether the synthesis is better than chance and than
+baselines that ignore the EEG.
+
+- `sub-*/func/*_desc-synth_bold.nii.gz`: percent signal change predicted from EEG on top of a mean image, in the unit of
+  the source; 0 outside the brain mask.
+- `*_desc-synth_timeseries.tsv`: for each volume its onset, the fold that it was held out in, and whether it was
+  synthesized or holds the mean image for want of EEG before it.
+- `*_desc-synth_statmap.nii.gz`: correlation over time of synthesized and measured BOLD, voxel by voxel.
+- `*_desc-regions_timeseries.tsv`: measured and synthesized percent signal change of each region.
+- `*_desc-samples_timeseries.npz`: what the group level reads.
+- `sub-*/sub-*_scores.tsv`, `sub-*/sub-*_summary.json`: the numbers of the report.
+- `models`: trained models, to be used with `--model`.
+"""
+
+
+class Derivatives:
+    """A derivative dataset on disk.
+
+    Parameters
+    ----------
+    root : Path
+    source : Path
+        The raw dataset, which is never written to.
+    """
+
+    def __init__(self, root: Path, source: Path):
+        self.root = root
+        self.source = source
+
+    def create(self) -> None:
+        """Make the folder and the files of the dataset.
+
+        Raises
+        ------
+        OutputError
+            If the folder can't be created or written to, or lies within the source.
+        """
+        root, source = self.root.resolve(), self.source.resolve()
+        if root == source or source in root.parents:
+            # BIDS keeps derivatives of a dataset in its folder `derivatives`; elsewhere we would change the input.
+            if root == source or root.relative_to(source).parts[0] != "derivatives":
+                raise OutputError(
+                    f"{self.root}: the output lies inside the input, which is never written to; choose another folder"
+                )
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise OutputError(f"{self.root}: expected a folder to write to, found {error.strerror}; choose another") from error
+        description = {
+            "Name": "BOLD synthesized from EEG",
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "derivative",
+            "License": "CC0",
+            "GeneratedBy": [{"Name": "bids_eeg2fmri", "Version": __version__}],
+            "SourceDatasets": [{"URL": f"file://{os.path.relpath(source, root)}"}],
+            "DatasetLinks": {"raw": os.path.relpath(source, root)},
+        }
+        self._write_text("dataset_description.json", json.dumps(description, indent=2) + "\n")
+        self._write_text("README.md", README)
+        self._write_text(".bidsignore", "\n".join(BIDSIGNORE) + "\n")
+        self._write_text(
+            "descriptions.tsv",
+            "desc_id\tdescription\n"
+            "desc-synth\tsynthesized from EEG by bids_eeg2fmri, not measured\n"
+            "desc-brain\tbrain mask of the mean image\n",
+        )
+
+    # ------------------------------------------------------------------------------------------------ of a recording
+
+    def folder(self, recording: Recording, datatype: str) -> Path:
+        """Folder of a recording's files, relative to the root."""
+        session = [part for part in recording.name.split("_") if part.startswith("ses-")]
+        return Path(f"sub-{recording.subject}", *session, datatype)
+
+    def write_bold(self, recording: Recording, image: nib.Nifti1Image, sidecar: Mapping[str, Any]) -> Path:
+        """Write the synthesized series as 16-bit integers with a scale factor."""
+        path = self.folder(recording, "func") / f"{recording.name}_desc-synth_bold.nii.gz"
+        data = np.asarray(image.dataobj)
+        slope = max(float(np.abs(data).max()), 1e-6) / 32767  # no intercept: 0 stays 0 outside the mask
+        stored = nib.Nifti1Image(np.rint(data / slope).astype(np.int16), image.affine, image.header)
+        stored.set_data_dtype(np.int16)
+        stored.header.set_slope_inter(slope, 0)
+        task = next((part[5:] for part in recording.name.split("_") if part.startswith("task-")), "unknown")
+        required = {
+            "Description": "BOLD synthesized from EEG by bids_eeg2fmri; not a measurement.",
+            "TaskName": (recording.bold_metadata or recording.eeg_metadata).get("TaskName", task),
+            "RepetitionTime": float(image.header.get_zooms()[3]),
+            "SkullStripped": True,
+            "Units": "arbitrary",
+            "Sources": self.sources(recording),
+        }
+        self._write_image(path, stored, required | dict(sidecar))
+        return path
+
+    def write_mask(self, recording: Recording, image: nib.Nifti1Image) -> Path:
+        path = self.folder(recording, "func") / f"{recording.name}_desc-brain_mask.nii.gz"
+        self._write_image(path, image, {"Type": "Brain", "Sources": self.sources(recording)})
+        return path
+
+    def write_map(self, recording: Recording, image: nib.Nifti1Image) -> Path:
+        """Write the correlation of measured and synthesized BOLD."""
+        path = self.folder(recording, "func") / f"{recording.name}_desc-synth_statmap.nii.gz"
+        self._write_image(path, image, {"Description": "Pearson r over time, synthesized against measured BOLD"})
+        return path
+
+    def write_volumes(self, recording: Recording, table: pd.DataFrame) -> Path:
+        return self._write_table(self._series(recording, "synth"), table)
+
+    def write_regions(self, recording: Recording, table: pd.DataFrame) -> Path:
+        return self._write_table(self._series(recording, "regions"), table)
+
+    def write_samples(self, recording: Recording, **arrays: np.ndarray) -> Path:
+        """Write what the group level needs of a recording: numbers and strings, no pickles."""
+        path = self.folder(recording, "eeg") / f"{recording.name}_desc-samples_timeseries.npz"
+        with self._replacing(path) as part:
+            np.savez(part, **arrays)  # type: ignore[arg-type]
+        return path
+
+    def read_samples(self, relative: str) -> dict[str, np.ndarray]:
+        """Read what :meth:`write_samples` wrote."""
+        with np.load(self.root / relative, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def sources(self, recording: Recording) -> list[str]:
+        """BIDS URIs of the files that a recording was made of."""
+        files = [file for file in (recording.eeg, recording.bold) if file is not None]
+        return [f"bids:raw:{file.relative_to(self.source).as_posix()}" for file in files]
+
+    def _series(self, recording: Recording, desc: str) -> Path:
+        return self.folder(recording, "func") / f"{recording.name}_desc-{desc}_timeseries.tsv"
+
+    # ---------------------------------------------------------------------------------------- of a participant, a group
+
+    def write_participant(self, subject: str, summary: Mapping[str, Any], scores: pd.DataFrame | None) -> None:
+        """Write a participant's summary and scores, and bring participants.tsv up to date."""
+        if scores is not None:
+            self._write_table(Path(f"sub-{subject}", f"sub-{subject}_scores.tsv"), scores)
+        self._write_text(Path(f"sub-{subject}", f"sub-{subject}_summary.json"), json.dumps(summary, indent=1) + "\n")
+        self._write_participants()
+
+    def remove_participant(self, subject: str) -> None:
+        """Forget what an earlier run concluded, so that a run that fails now does not leave it standing."""
+        for path in (self.root / f"sub-{subject}" / f"sub-{subject}_summary.json", self.root / f"sub-{subject}.html"):
+            path.unlink(missing_ok=True)
+
+    def read_summaries(self) -> list[dict[str, Any]]:
+        """Read the summary of every participant that is done.
+
+        Raises
+        ------
+        MissingFilesError
+            If there is none.
+        """
+        paths = sorted(self.root.glob("sub-*/sub-*_summary.json"))
+        if not paths:
+            raise MissingFilesError(
+                f"{self.root}: expected results of the participant level (sub-*/sub-*_summary.json), found none; run "
+                "`bids_eeg2fmri <bids_dir> <output_dir> participant` first"
+            )
+        return [json.loads(path.read_text()) for path in paths]
+
+    def read_summary(self, subject: str) -> dict[str, Any]:
+        """Read the summary of one participant."""
+        return json.loads((self.root / f"sub-{subject}" / f"sub-{subject}_summary.json").read_text())
+
+    def write_report(self, name: str, html: str) -> Path:
+        self._write_text(f"{name}.html", html)
+        return self.root / f"{name}.html"
+
+    def write_group(self, summary: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
+        for name, table in tables.items():
+            self._write_table(Path(f"group_{name}.tsv"), table)
+        self._write_text("group_summary.json", json.dumps(summary, indent=1) + "\n")
+
+    def write_group_map(self, name: str, image: nib.Nifti1Image) -> Path:
+        path = Path(f"group_{name}.nii.gz")
+        self._write_image(path, image, None)
+        return path
+
+    def model_folder(self, name: str) -> Path:
+        return self.root / "models" / name
+
+    def _write_participants(self) -> None:
+        # Rebuilt from what each participant wrote, so participants may be processed at the same time.
+        rows = []
+        for folder in sorted(self.root.glob("sub-*")):
+            if folder.is_dir():
+                path = folder / f"{folder.name}_summary.json"
+                covariates = json.loads(path.read_text()).get("covariates", {}) if path.is_file() else {}
+                rows.append({"participant_id": folder.name, **covariates})
+        self._write_table(Path("participants.tsv"), pd.DataFrame(rows))
+
+    # ------------------------------------------------------------------------------------------------------ atomically
+
+    @contextmanager
+    def _replacing(self, relative: str | Path):
+        """Give a hidden path beside the target; rename it when all went well, remove it when not."""
+        path = self.root / relative
+        ending = "".join(path.suffixes) or path.name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".part_", suffix=ending, dir=path.parent)
+            os.close(handle)
+            part = Path(name)
+            try:
+                yield part
+                part.chmod(0o666 & ~_umask())
+                os.replace(part, path)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder") from error
+
+    def _write_text(self, relative: str | Path, text: str) -> None:
+        with self._replacing(relative) as part:
+            part.write_text(text, encoding="utf-8")
+
+    def _write_table(self, relative: Path, table: pd.DataFrame) -> Path:
+        with self._replacing(relative) as part:
+            table.to_csv(part, sep="\t", index=False, na_rep="n/a", float_format=_readable)
+        return relative
+
+    def _write_image(self, relative: Path, image: nib.Nifti1Image, sidecar: Mapping[str, Any] | None) -> None:
+        with self._replacing(relative) as part:
+            image.to_filename(part)
+        if sidecar is not None:
+            self._write_text(str(relative).removesuffix(".nii.gz") + ".json", json.dumps(sidecar, indent=2) + "\n")
+
+
+_readable: Callable[[float], str] = "{:.6g}".format
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value

@@ -1,0 +1,70 @@
+"""A 4-D image as a table of voxels, and back."""
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the voxels are.
+
+    Attributes
+    ----------
+    mask : array of shape (x, y, z)
+        True for the voxels that are columns of a table, in C order.
+    affine : array of shape (4, 4)
+        Voxel indices to mm, RAS.
+    """
+
+    mask: np.ndarray
+    affine: np.ndarray
+
+    @property
+    def n_voxels(self) -> int:
+        return int(np.count_nonzero(self.mask))
+
+    def same_as(self, other: "Grid") -> bool:
+        """Whether voxels with the same indices lie at the same place (within a hundredth of a mm)."""
+        return self.mask.shape == other.mask.shape and bool(np.allclose(self.affine, other.affine, atol=0.01))
+
+    def table(self, data: np.ndarray) -> np.ndarray:
+        """Take the voxels of a 4-D array as (volumes, voxels), float32."""
+        return np.ascontiguousarray(data[self.mask].T, dtype=np.float32)
+
+    def array(self, table: np.ndarray, background: np.ndarray | float = 0) -> np.ndarray:
+        """Put (voxels,) or (volumes, voxels) back in place; ``background`` (x, y, z) is what the rest holds."""
+        shape = self.mask.shape if table.ndim == 1 else (*self.mask.shape, len(table))
+        filled = np.empty(shape, dtype=np.float32)
+        filled[...] = background if table.ndim == 1 or np.isscalar(background) else background[..., None]  # type: ignore[index]
+        filled[self.mask] = table.T
+        return filled
+
+    def image(self, table: np.ndarray, *, background: np.ndarray | float = 0, tr_s: float | None = None) -> nib.Nifti1Image:
+        """Make a NIfTI image of (voxels,) or (volumes, voxels)."""
+        return self.image_of(self.array(table, background), tr_s=tr_s)
+
+    def image_of(self, array: np.ndarray, *, tr_s: float | None = None) -> nib.Nifti1Image:
+        """Make a NIfTI image of an array on this grid; the fourth zoom is the repetition time in s."""
+        image = nib.Nifti1Image(array, self.affine)
+        image.header.set_xyzt_units("mm", "sec")
+        if tr_s is not None:
+            image.header.set_zooms((*image.header.get_zooms()[:3], tr_s))
+        return image
+
+    def coordinates_mm(self) -> np.ndarray:
+        """Centers of the voxels of the mask, (voxels, 3), RAS."""
+        return np.argwhere(self.mask) @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+
+def percent_change(values: np.ndarray, baseline: np.ndarray) -> np.ndarray:
+    """Express intensities as percent signal change from a baseline.
+
+    Parameters
+    ----------
+    values : array of shape (volumes, voxels)
+    baseline : array of shape (voxels,)
+        Mean of the *training* volumes; greater than 0.
+    """
+    return 100 * (values / baseline - 1)

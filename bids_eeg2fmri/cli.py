@@ -1,0 +1,232 @@
+"""Command line: arguments in, exit code out. Imports nothing heavy before the arguments are known to be right."""
+
+import argparse
+import json
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bids_eeg2fmri import __version__
+from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError, UsageError
+
+LEVELS = ("participant", "group")
+UNKNOWN_LEVEL = 17
+USAGE = 64
+
+_EPILOG = """\
+exit codes: 0 done; 1 some participants failed, the others are done; 16 not a BIDS dataset; 17 unknown level;
+18 the filters select nothing; 64 usage; 65 input data incorrect; 66 files missing; 70 software error;
+73 output cannot be created. Documentation: README.md of the project.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}\nTry `{self.prog} --help`.\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of the command line."""
+    parser = _Parser(
+        prog="bids_eeg2fmri",
+        description="Synthesize fMRI (BOLD) from EEG, after learning from simultaneous EEG-fMRI. A BIDS App.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("bids_dir", type=Path, help="folder of the BIDS dataset; never written to")
+    parser.add_argument("output_dir", type=Path, help="folder of the derivatives")
+    parser.add_argument(
+        "analysis_level",
+        metavar="{participant,group}",
+        help="participant: align, train or apply a model, synthesize, score. group: transfer between participants, "
+        "classify, report; reads only what the participant level wrote",
+    )
+    parser.add_argument("--version", action="version", version=f"bids_eeg2fmri {__version__}")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="-v: a line per stage; -v -v: everything")
+
+    select = parser.add_argument_group("selection (labels with or without sub-, ses-, ...; or a file, one per line)")
+    for entity in ("participant", "session", "task", "run"):
+        select.add_argument(f"--{entity}-label", nargs="+", default=[], metavar="LABEL")
+    select.add_argument(
+        "--bids-filter-file", type=Path, metavar="JSON", help='e.g. {"eeg": {"acquisition": "clean"}, "bold": {"run": "1"}}'
+    )
+    select.add_argument("--list-participants", action="store_true", help="print the labels that are selected, and stop")
+    select.add_argument(
+        "--skip-bids-validation", action="store_true", help="do not ask for a proper dataset_description.json"
+    )
+
+    method = parser.add_argument_group("method")
+    method.add_argument("--config-file", type=Path, metavar="TOML", help="settings; see docs/settings.md")
+    method.add_argument(
+        "--model", metavar="NAME|BUNDLE", help="architecture to train, or folder of a saved model to apply"
+    )
+    method.add_argument("--random-seed", type=int, default=0, metavar="N", help="same seed, same result; default 0")
+    method.add_argument(
+        "--group-column", metavar="COLUMN", help="of participants.tsv, to classify by; default: group or diagnosis"
+    )
+
+    resources = parser.add_argument_group("resources")
+    resources.add_argument("--n-cpus", type=int, metavar="N", help="threads; default: what this process may use")
+    resources.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+
+    running = parser.add_argument_group("running")
+    running.add_argument("--dry-run", action="store_true", help="print what would be paired and written, and stop")
+    running.add_argument("--stop-on-first-crash", action="store_true", help="do not go on after a failed participant")
+    running.add_argument("--notrack", action="store_true", help="there is no telemetry; accepted for the sake of scripts")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the app; return the exit code."""
+    arguments = [_hyphens(a) for a in (sys.argv[1:] if argv is None else argv)]
+    options = build_parser().parse_args(arguments)
+    if options.analysis_level not in LEVELS:
+        print(f"bids_eeg2fmri: unknown level {options.analysis_level!r}; expected participant or group", file=sys.stderr)
+        return UNKNOWN_LEVEL
+    try:
+        return _run(options, arguments)
+    except Eeg2FmriError as error:
+        if options.verbose > 1:
+            logging.getLogger(__name__).exception("stopped")
+        print(f"bids_eeg2fmri: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    from bids_eeg2fmri.bids.recordings import check_dataset, list_participants
+
+    n_cpus = options.n_cpus if options.n_cpus is not None else available_cpus()
+    if n_cpus < 1:
+        raise UsageError(f"--n-cpus: expected at least 1, found {n_cpus}")
+    # Before numpy is imported: its threads are counted then.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(n_cpus)
+    _start_logging(options.verbose)
+
+    check_dataset(options.bids_dir, validate=not options.skip_bids_validation)
+
+    filters = _filters(options)
+    if options.analysis_level == "participant":
+        subjects = list_participants(options.bids_dir, _labels(options.participant_label, "sub-"))
+        if options.list_participants:
+            print("\n".join(subjects))
+            return 0
+    from bids_eeg2fmri.config import load_settings
+    from bids_eeg2fmri.workflow import executor
+
+    bundle, overrides = _model(options.model)
+    settings = load_settings(options.config_file, overrides)
+    if options.analysis_level == "participant" and options.dry_run:
+        return executor.print_plan(options.bids_dir, subjects, filters)
+    job = executor.Job(
+        dataset=options.bids_dir,
+        output=options.output_dir,
+        settings=settings,
+        seed=options.random_seed,
+        n_cpus=n_cpus,
+        device=options.device,
+        filters=filters,
+        bundle=bundle,
+        command=shlex.join(["bids_eeg2fmri", *arguments]),
+        tracebacks=options.verbose > 1,
+    )
+    if options.analysis_level == "group":
+        return executor.run_group(
+            job, labels=_labels(options.participant_label, "sub-"), group_column=options.group_column
+        )
+    return executor.run_participants(job, subjects, stop_on_first_crash=options.stop_on_first_crash)
+
+
+def available_cpus() -> int:
+    """Count the processors that this process may use: affinity, container quota, SLURM; never the machine's number."""
+    counts = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    if os.environ.get("SLURM_CPUS_PER_TASK", "").isdigit():
+        counts.append(int(os.environ["SLURM_CPUS_PER_TASK"]))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            counts.append(max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass  # no such controller here
+    return max(1, min(counts))
+
+
+def _filters(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Filters by suffix: ``{"eeg": {"task": ["rest"]}, "bold": {...}}``."""
+    by_option = {
+        entity: _labels(getattr(options, f"{entity}_label"), prefix)
+        for entity, prefix in (("session", "ses-"), ("task", "task-"), ("run", "run-"))
+    }
+    chosen: dict[str, Any] = {entity: labels for entity, labels in by_option.items() if labels}
+    filters = {"eeg": dict(chosen), "bold": dict(chosen)}
+    path = options.bids_filter_file
+    if path is None:
+        return filters
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise MissingFilesError(f"{path}: no readable file with filters; check --bids-filter-file") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: expected JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f'{path}: expected an object such as {{"eeg": {{"task": "rest"}}}}, found {type(content).__name__}')
+    for suffix, entities in content.items():
+        if suffix not in filters:
+            continue  # one file may serve several apps
+        if not isinstance(entities, dict):
+            raise UsageError(f"{path}: {suffix}: expected an object of entities, found {entities!r}")
+        for entity, wanted in entities.items():
+            if entity not in ("datatype", "suffix", "extension") and wanted != "*":
+                filters[suffix][entity] = None if wanted is None else [str(w) for w in _list(wanted)]
+    return filters
+
+
+def _list(value: object) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def _labels(values: Sequence[str], prefix: str) -> list[str]:
+    labels: list[str] = []
+    for value in values:
+        path = Path(value)
+        if os.sep in value and path.is_file():
+            labels += [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+        elif os.sep in value:
+            raise MissingFilesError(f"{value}: expected a label or a file with one label per line, found no such file")
+        else:
+            labels.append(value)
+    return [label.removeprefix(prefix) for label in labels]
+
+
+def _model(model: str | None) -> tuple[Path | None, dict[str, dict[str, Any]]]:
+    """A folder is a bundle, a name an architecture."""
+    if model is None:
+        return None, {}
+    from bids_eeg2fmri.models.registry import list_architectures
+
+    if model in list_architectures():
+        return None, {"training": {"architecture": model}}
+    if Path(model).is_dir():
+        return Path(model), {}
+    raise UsageError(
+        f"--model {model}: expected the folder of a saved model or one of {', '.join(list_architectures())}, found neither"
+    )
+
+
+def _hyphens(argument: str) -> str:
+    """``--participant_label`` is ``--participant-label``."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def _start_logging(verbose: int) -> None:
+    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("bids_eeg2fmri").setLevel(level)

@@ -1,0 +1,187 @@
+"""Settings of each stage: frozen, checked once, from a TOML file.
+
+The command line says what and where, a TOML file says how. Each number stands here once, with its unit in its name.
+"""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from bids_eeg2fmri.errors import MissingFilesError, UsageError
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_STRICT)
+class SpectrumSettings:
+    """``[spectrum]``: power of the EEG.
+
+    Attributes
+    ----------
+    lowest_hz, highest_hz : float
+        Centers of the first and last band.
+    spacing_hz : float
+        From one band to the next.
+    frame_s : float
+        Length of the stretch of EEG that a frame is computed from.
+    """
+
+    lowest_hz: float = Field(2.0, gt=0)
+    highest_hz: float = Field(40.0, gt=0)
+    spacing_hz: float = Field(1.0, gt=0)
+    frame_s: float = Field(2.0, ge=0.5, le=10)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class WindowSettings:
+    """``[window]``: the EEG before a volume. The hemodynamic response peaks after 5 to 6 s and is over after 16 to 20.
+
+    Attributes
+    ----------
+    span_s : float
+        Ends of the frames reach from this long before the volume's onset up to the onset.
+    step_s : float
+        From one frame to the next.
+    """
+
+    span_s: float = Field(18.0, gt=0, le=60)
+    step_s: float = Field(1.0, gt=0)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class BoldSettings:
+    """``[bold]``: what is predicted.
+
+    Attributes
+    ----------
+    n_components : int
+        Dimensions of the low-rank dynamics.
+    drift_period_s : float
+        Slower changes are drift: left out of training targets and of scores.
+    """
+
+    n_components: int = Field(20, ge=1)
+    drift_period_s: float = Field(128.0, gt=0)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TrainingSettings:
+    """``[training]``.
+
+    Attributes
+    ----------
+    architecture : str
+        Name of a file in ``bids_eeg2fmri/models/zoo``.
+    n_folds : int
+        Contiguous blocks of each run; each is predicted by a model trained on the others.
+    gap_s : float
+        Volumes this close to a held-out block are not trained on: neighbours share EEG and a hemodynamic response. Never
+        shorter than the window, whatever is set.
+    max_epochs, patience, batch_size, learning_rate
+        Of Adam; training ends after ``patience`` epochs without a better loss on the inner validation block.
+    """
+
+    architecture: str = "separable"
+    n_folds: int = Field(5, ge=2)
+    gap_s: float = Field(20.0, ge=0)
+    max_epochs: int = Field(60, ge=1)
+    patience: int = Field(10, ge=1)
+    batch_size: int = Field(32, ge=1)
+    learning_rate: float = Field(3e-3, gt=0)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class EvaluationSettings:
+    """``[evaluation]``.
+
+    Attributes
+    ----------
+    n_shifts : int
+        Draws of the null distribution, circular shifts of the prediction against the measurement.
+    shortest_shift_s : float
+        Shorter shifts would leave neighbours aligned.
+    alpha : float
+        Threshold of p for "better than chance".
+    """
+
+    n_shifts: int = Field(1000, ge=100)
+    shortest_shift_s: float = Field(30.0, gt=0)
+    alpha: float = Field(0.05, gt=0, lt=1)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Settings:
+    """All settings of a run, by stage."""
+
+    spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
+    window: WindowSettings = field(default_factory=WindowSettings)
+    bold: BoldSettings = field(default_factory=BoldSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain nested values, as they go into JSON."""
+        return asdict(self)  # type: ignore[call-overload]
+
+    @property
+    def hash(self) -> str:
+        """Eight characters that name these settings; the same in every run with the same values."""
+        return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
+
+
+def load_settings(path: Path | None, overrides: dict[str, dict[str, Any]] | None = None) -> Settings:
+    """Read settings from a TOML file; what it leaves out keeps its default.
+
+    Parameters
+    ----------
+    path : Path or None
+    overrides : dict
+        Values by stage that outrank the file, from the command line.
+
+    Raises
+    ------
+    MissingFilesError
+        If there is no such file.
+    UsageError
+        If it is not TOML, or a key or value is wrong; the message names the key and, if it is unknown, the nearest one.
+    """
+    values: dict[str, Any] = {}
+    name = path.name if path else "settings"
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except OSError as error:
+            raise MissingFilesError(f"{path}: no readable file with settings; check --config-file") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{name}: expected TOML: {error}") from error
+    for stage, overriding in (overrides or {}).items():
+        values[stage] = values.get(stage, {}) | overriding
+    try:
+        settings = TypeAdapter(Settings).validate_python(values)
+    except ValidationError as error:
+        raise UsageError(f"{name}: {_explain(error)}") from None
+    if settings.spectrum.highest_hz <= settings.spectrum.lowest_hz:
+        raise UsageError(f"{name}: spectrum.highest_hz: expected more than spectrum.lowest_hz")
+    return settings
+
+
+def _explain(error: ValidationError) -> str:
+    """The first thing that is wrong, in the words of the file."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "unexpected_keyword_argument":
+        return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}"
+    level: Any = Settings
+    for part in first["loc"][:-1]:
+        level = next(f.type for f in fields(level) if f.name == part)
+    known = [f.name for f in fields(level)] if is_dataclass(level) else []
+    near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+    return f"{key}: there is no such setting; {hint}"

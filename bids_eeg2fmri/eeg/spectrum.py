@@ -1,0 +1,90 @@
+"""Power of the EEG over time and frequency, in Hz."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.signal.windows import dpss
+
+from bids_eeg2fmri.eeg.downsampling import Signals
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Log power of short frames.
+
+    Attributes
+    ----------
+    power : array of shape (frames, channels, frequencies)
+        In dB relative to 1 V^2 / Hz, float32.
+    freqs_hz : array of shape (frequencies,)
+    ends_s : array of shape (frames,)
+        When each frame ends, on the EEG's clock: a frame knows nothing of what comes after.
+    channels : tuple of str
+    """
+
+    power: np.ndarray
+    freqs_hz: np.ndarray
+    ends_s: np.ndarray
+    channels: tuple[str, ...]
+
+    @property
+    def step_s(self) -> float:
+        return float(self.ends_s[1] - self.ends_s[0])
+
+
+def compute_spectrum(
+    signals: Signals, *, anchor_s: float, step_s: float, width_s: float, freqs_hz: np.ndarray
+) -> Spectrum:
+    """Compute log power by Thomson's multitaper method, referenced to the average of the channels.
+
+    Parameters
+    ----------
+    signals : Signals
+    anchor_s : float
+        A time at which a frame is to end: with the first volume here, a recording gives the same frames wherever its
+        EEG started.
+    step_s, width_s : float
+        From one frame to the next, and the length of each.
+    freqs_hz : array of shape (frequencies,)
+        Centers of bands, ascending; each reaches halfway to its neighbours.
+
+    Returns
+    -------
+    Spectrum
+        Frames that would reach beyond the recording are left out, not padded.
+
+    References
+    ----------
+    Thomson, D. J. (1982). Spectrum estimation and harmonic analysis. Proceedings of the IEEE 70, 1055-1096.
+    """
+    n = round(width_s * signals.sfreq)
+    first = int(np.ceil((width_s - anchor_s) / step_s - 1e-9))
+    last = int(np.floor((signals.duration_s - anchor_s) / step_s + 1e-9))
+    ends_s = anchor_s + np.arange(first, last + 1) * step_s
+    stops = np.rint(ends_s * signals.sfreq).astype(int)
+    keep = (stops >= n) & (stops <= signals.data.shape[1])
+    ends_s, stops = ends_s[keep], stops[keep]
+
+    tapers = dpss(n, NW=2, Kmax=3).astype(np.float32)
+    bins = np.fft.rfftfreq(n, 1 / signals.sfreq)
+    edges = np.concatenate([[1.5 * freqs_hz[0] - 0.5 * freqs_hz[1]], (freqs_hz[1:] + freqs_hz[:-1]) / 2])
+    edges = np.append(edges, 1.5 * freqs_hz[-1] - 0.5 * freqs_hz[-2])
+    inside = (bins[:, None] >= edges[:-1]) & (bins[:, None] < edges[1:])
+    weights = (inside / inside.sum(0)).astype(np.float32)
+
+    power = np.empty((len(stops), len(signals.channels), len(freqs_hz)), dtype=np.float32)
+    for i in range(0, len(stops), 64):
+        samples = stops[i : i + 64, None] - n + np.arange(n)
+        frames = signals.data[:, samples]  # (channels, frames, samples)
+        frames = frames - frames.mean(0)
+        frames -= frames.mean(-1, keepdims=True)
+        density = np.zeros((*frames.shape[:2], len(bins)), dtype=np.float32)
+        for taper in tapers:
+            fourier = np.fft.rfft(frames * taper, axis=-1)
+            density += fourier.real**2 + fourier.imag**2
+        band = (density @ weights) * (2 / len(tapers) / signals.sfreq)
+        power[i : i + 64] = band.transpose(1, 0, 2)
+    # Digital silence has no logarithm; far below any amplifier's noise.
+    np.log10(np.maximum(power, 1e-20), out=power)
+    power *= 10
+    return Spectrum(power, np.asarray(freqs_hz, dtype=float), ends_s, signals.channels)

@@ -1,0 +1,1 @@
+"""Networks: tensors in, tensors out. One architecture per file of ``zoo``; the folder is the registry."""

@@ -1,0 +1,1 @@
+"""Shipped for us and for others: datasets whose answer is known."""

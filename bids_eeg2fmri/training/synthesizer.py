@@ -1,0 +1,151 @@
+"""A trained model with all that is needed to apply it: network, basis, template, and a card that says what it is.
+
+A bundle is a folder: ``card.json``, ``network.weights.h5`` (Keras' own format) and the NIfTI images ``mask``,
+``template`` and ``components``. Loading it runs no code of the bundle: the network is built here, by name, and only
+numbers are read.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+
+from bids_eeg2fmri.bold.basis import Basis
+from bids_eeg2fmri.bold.grid import Grid
+from bids_eeg2fmri.errors import MissingFilesError, ModelError
+from bids_eeg2fmri.models.registry import build_model, list_architectures
+from bids_eeg2fmri.models.spec import SampleSpec
+from bids_eeg2fmri.training.fitting import predict_windows
+from bids_eeg2fmri.windows import Windows
+
+if TYPE_CHECKING:
+    import keras
+
+FORMAT_VERSION = 1
+_FILES = ("network.weights.h5", "mask.nii.gz", "template.nii.gz", "components.nii.gz")
+
+
+@dataclass(frozen=True)
+class Synthesizer:
+    """EEG windows in, percent signal change of voxels out.
+
+    Attributes
+    ----------
+    network : keras.Model
+        Windows in dB to coefficients, in units of ``output_scale``.
+    spec : SampleSpec
+    basis : Basis
+    grid : Grid
+    template : array of shape (x, y, z)
+        Mean image of the training volumes, in the source's units.
+    output_scale : array of shape (components,)
+        In percent signal change: the unit of the network's outputs times how much of each is believed.
+    card : dict
+        What the model was made of and from; goes to ``card.json`` as it is.
+    """
+
+    network: "keras.Model"
+    spec: SampleSpec
+    basis: Basis
+    grid: Grid
+    template: np.ndarray
+    output_scale: np.ndarray
+    card: dict[str, Any]
+
+    def predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
+        """Predict percent signal change, (len(which), voxels)."""
+        return self.basis.expand(predict_windows(self.network, windows, which) * self.output_scale)
+
+    def save(self, folder: Path) -> Path:
+        """Write the bundle; the folder appears whole or not at all."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}_", dir=folder.parent))
+        try:
+            self.network.save_weights(part / "network.weights.h5")
+            self.grid.image_of(self.grid.mask.astype(np.uint8)).to_filename(part / "mask.nii.gz")
+            self.grid.image_of(self.template.astype(np.float32)).to_filename(part / "template.nii.gz")
+            self.grid.image(self.basis.components).to_filename(part / "components.nii.gz")
+            card = self.card | {
+                "format_version": FORMAT_VERSION,
+                "architecture": self.card["architecture"],
+                "channels": list(self.spec.channels),
+                "freqs_hz": list(self.spec.freqs_hz),
+                "lags_s": list(self.spec.lags_s),
+                "n_outputs": self.spec.n_outputs,
+                "output_scale": self.output_scale.tolist(),
+                "shape": list(self.grid.mask.shape),
+                "affine": self.grid.affine.tolist(),
+                "sha256": {name: _sha256(part / name) for name in _FILES},
+            }
+            (part / "card.json").write_text(json.dumps(card, indent=2) + "\n")
+            part.chmod(0o755)
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(part, folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return folder
+
+
+def load_synthesizer(folder: Path) -> Synthesizer:
+    """Load a bundle.
+
+    Raises
+    ------
+    MissingFilesError
+        If the folder or one of its files is missing.
+    ModelError
+        If the card is of a newer version or broken, or a file is not the one that the card describes.
+    """
+    card_path = folder / "card.json"
+    missing = [name for name in ("card.json", *_FILES) if not (folder / name).is_file()]
+    if missing:
+        raise MissingFilesError(
+            f"{folder}: expected a bundle with {', '.join(('card.json', *_FILES))}, found no {', '.join(missing)}; "
+            "check --model"
+        )
+    try:
+        card = json.loads(card_path.read_text())
+        version = int(card["format_version"])
+        if version > FORMAT_VERSION:
+            raise ModelError(
+                f"{card_path}: expected a bundle of format {FORMAT_VERSION} or older, found {version}; update bids_eeg2fmri"
+            )
+        spec = SampleSpec(
+            tuple(map(float, card["lags_s"])),
+            tuple(map(str, card["channels"])),
+            tuple(map(float, card["freqs_hz"])),
+            int(card["n_outputs"]),
+        )
+        architecture, hashes, output_scale = card["architecture"], card["sha256"], np.array(card["output_scale"], dtype=np.float32)
+        options = card["architecture_options"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{card_path}: expected the card of a bundle, found it broken ({error!r}); save it anew") from error
+    if architecture not in list_architectures():
+        raise ModelError(f"{card_path}: unknown architecture {architecture!r}; known: {', '.join(list_architectures())}")
+    for name in _FILES:
+        if _sha256(folder / name) != hashes.get(name):
+            raise ModelError(f"{folder / name}: is not the file that the card describes; copy the bundle anew")
+
+    mask = nib.load(folder / "mask.nii.gz")
+    grid = Grid(np.asarray(mask.dataobj) > 0, mask.affine)
+    network = build_model(architecture, spec, options)
+    try:
+        network.load_weights(folder / "network.weights.h5")
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{folder}: the weights do not fit the architecture {architecture} ({error})") from error
+    components = grid.table(np.asarray(nib.load(folder / "components.nii.gz").dataobj))
+    template = np.asarray(nib.load(folder / "template.nii.gz").dataobj, dtype=np.float32)
+    return Synthesizer(network, spec, Basis(components), grid, template, output_scale, card)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,88 @@
+"""The EEG before a volume, paired with the volume.
+
+A window is a row of indices into the frames of a spectrum. Overlapping windows share their frames: nothing is copied
+until a batch is gathered.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bids_eeg2fmri.eeg.spectrum import Spectrum
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of one or more recordings, one per volume.
+
+    Attributes
+    ----------
+    power : array of shape (frames, channels, frequencies)
+        The frames of all recordings, one after the other.
+    frames : array of shape (volumes, lags)
+        Rows of ``power`` that belong to each volume, shortest lag first; only meaningful where ``complete``.
+    complete : array of shape (volumes,)
+        Whether the recording holds all the EEG that the window needs.
+    recording, volume : arrays of shape (volumes,)
+        Where each window comes from.
+    """
+
+    power: np.ndarray
+    frames: np.ndarray
+    complete: np.ndarray
+    recording: np.ndarray
+    volume: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def gather(self, which: np.ndarray) -> np.ndarray:
+        """Copy out the windows at these positions, (len(which), lags, channels, frequencies)."""
+        return self.power[self.frames[which]]
+
+
+def lags_s(*, span_s: float, step_s: float) -> np.ndarray:
+    """List how long before the onset of its volume each frame of a window ends."""
+    return np.arange(round(span_s / step_s) + 1) * step_s
+
+
+def make_windows(spectra: Sequence[Spectrum], onsets_s: Sequence[np.ndarray], *, lags: np.ndarray) -> Windows:
+    """Pair each volume with the frames that end ``lags`` seconds before its onset.
+
+    Parameters
+    ----------
+    spectra : sequence of Spectrum
+        One per recording, same channels, frequencies and step.
+    onsets_s : sequence of arrays of shape (volumes,)
+        Onset of each volume on the EEG clock of its recording. Between two frames the earlier one is taken, so no window
+        holds EEG from after its volume; a tenth of a step is granted to jitter of the markers.
+    lags : array of shape (lags,)
+        In s.
+
+    Examples
+    --------
+    Frames that end at 2, 3, ... 9 s, a volume at 6 s, lags of 0, 1 and 2 s: the frames that end at 6, 5 and 4 s.
+
+    >>> spectrum = Spectrum(np.zeros((8, 5, 3)), np.array([8.0, 10.0, 12.0]), np.arange(2.0, 10.0), tuple("abcde"))
+    >>> make_windows([spectrum], [np.array([6.0])], lags=np.array([0.0, 1.0, 2.0])).frames
+    array([[4, 3, 2]])
+    """
+    frames, complete, recording, volume = [], [], [], []
+    offset = 0
+    for number, (spectrum, onsets) in enumerate(zip(spectra, onsets_s, strict=True)):
+        position = (onsets[:, None] - lags - spectrum.ends_s[0]) / spectrum.step_s
+        index = np.floor(position + 0.1).astype(int)
+        inside = (index >= 0) & (index < len(spectrum.ends_s))
+        frames.append(np.where(inside, index, 0) + offset)
+        complete.append(inside.all(1))
+        recording.append(np.full(len(onsets), number))
+        volume.append(np.arange(len(onsets)))
+        offset += len(spectrum.ends_s)
+    return Windows(
+        np.concatenate([spectrum.power for spectrum in spectra]),
+        np.concatenate(frames),
+        np.concatenate(complete),
+        np.concatenate(recording),
+        np.concatenate(volume),
+    )

@@ -1,0 +1,166 @@
+"""Run participants one after the other: one's failure is nobody else's, and the exit code does not lie."""
+
+import datetime
+import logging
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bids_eeg2fmri import __version__
+from bids_eeg2fmri.bids.derivatives import Derivatives
+from bids_eeg2fmri.bids.recordings import find_recordings
+from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError
+
+logger = logging.getLogger(__name__)
+
+SOME_FAILED = 1
+SOFTWARE_ERROR = 70
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the command line asked for."""
+
+    dataset: Path
+    output: Path
+    settings: Settings
+    seed: int
+    n_cpus: int
+    device: str
+    filters: Mapping[str, Mapping[str, Sequence[str] | None]]
+    bundle: Path | None
+    command: str
+    tracebacks: bool
+
+
+def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: bool) -> int:
+    """Process participants; print what became of them; return the exit code."""
+    if job.bundle is None and not any(job.dataset.glob("sub-*/**/func/*_bold.nii*")):
+        raise MissingFilesError(
+            f"{job.dataset}: expected BOLD (func/*_bold.nii.gz) to learn from, found none; apply a saved model with "
+            "--model BUNDLE"
+        )
+    derivatives = Derivatives(job.output, job.dataset)
+    derivatives.create()
+    from bids_eeg2fmri.training.engine import start_engine
+
+    engine = start_engine(seed=job.seed, n_cpus=job.n_cpus, device=job.device)
+    # What needs Keras is imported after it was started quietly.
+    from bids_eeg2fmri.reports.participant import participant_report
+    from bids_eeg2fmri.workflow.participant import Task, process_participant
+
+    task = Task(
+        job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, provenance(job, engine)
+    )
+    done: list[str] = []
+    failures: dict[str, list[tuple[str, int]]] = {}
+    for number, subject in enumerate(subjects):
+        progress = Progress(f"sub-{subject}", f"{number + 1}/{len(subjects)}")
+        faults: list[tuple[str, int]] = []
+        try:
+            failed_recordings = process_participant(task, subject, progress)
+            progress("report")
+            summary = derivatives.read_summary(subject)
+            derivatives.write_report(f"sub-{subject}", participant_report(derivatives, summary))
+            done.append(subject)
+            faults = [(f"{name}: {error}", error.exit_code) for name, error in failed_recordings]
+        except Eeg2FmriError as error:
+            faults = [(str(error), error.exit_code)]
+            if job.tracebacks:
+                traceback.print_exc()
+        except Exception as error:
+            faults = [(f"software error: {error!r}; run again with -v -v and report it", SOFTWARE_ERROR)]
+            logger.debug("sub-%s", subject, exc_info=True)
+            if job.tracebacks:
+                traceback.print_exc()
+        headline = "failed" if subject not in done else derivatives.read_summary(subject).get("verdict", {}).get("headline")
+        progress.finish(headline or "EEG only, prepared for the group level")
+        if faults:
+            failures[subject] = faults
+            if stop_on_first_crash:
+                break
+
+    for subject in done:
+        print(job.output / f"sub-{subject}.html")
+    for subject, faults in failures.items():
+        for message, _ in faults:
+            state = "partly failed" if subject in done else "failed"
+            print(f"sub-{subject} {state}: {message}", file=sys.stderr)
+    if not failures:
+        return 0
+    codes = {code for faults in failures.values() for _, code in faults}
+    return codes.pop() if not done and len(codes) == 1 else SOME_FAILED
+
+
+def run_group(job: Job, *, labels: Sequence[str], group_column: str | None) -> int:
+    """Run the group level on what participants wrote; return the exit code."""
+    derivatives = Derivatives(job.output, job.dataset)
+    derivatives.read_summaries()  # before anything slow: is there something to read?
+    from bids_eeg2fmri.training.engine import start_engine
+
+    engine = start_engine(seed=job.seed, n_cpus=job.n_cpus, device=job.device)
+    from bids_eeg2fmri.reports.group import group_report
+    from bids_eeg2fmri.workflow.group import process_group
+
+    progress = Progress("group", "")
+    summary = process_group(
+        derivatives,
+        job.settings,
+        seed=job.seed,
+        labels=labels,
+        group_column=group_column,
+        provenance=provenance(job, engine),
+        report=progress,
+    )
+    path = derivatives.write_report("group", group_report(derivatives, summary))
+    progress.finish(summary["verdict"]["headline"])
+    print(path)
+    return 0
+
+
+def print_plan(dataset: Path, subjects: Sequence[str], filters) -> int:
+    """Print which files would be paired, and why, without reading signals."""
+    for subject in subjects:
+        for recording in find_recordings(dataset, subject, filters):
+            kind = "paired" if recording.paired else "EEG only" if recording.eeg else "BOLD only"
+            print(f"{recording.name}\t{kind}\t{recording.reason}")
+    return 0
+
+
+def provenance(job: Job, engine: str) -> dict[str, Any]:
+    """What a reader needs to repeat a result."""
+    from importlib.metadata import version
+
+    packages = ("keras", "tensorflow", "mne", "mne-bids", "pybids", "nibabel", "nilearn", "numpy", "scipy", "pandas")
+    return {
+        "command": job.command,
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "engine": engine,
+        "random_seed": job.seed,
+        "versions": {"bids_eeg2fmri": __version__, "python": platform.python_version()}
+        | {package: version(package) for package in packages},
+    }
+
+
+class Progress:
+    """Say on a terminal what is being done to whom; in a log, one line at the end of each."""
+
+    def __init__(self, who: str, position: str):
+        self.who = f"{position} {who}".strip()
+        self.terminal = sys.stderr.isatty()
+        self.started = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        logger.info("%s: %s", self.who, what)
+        if self.terminal:
+            print(f"\r\x1b[K{self.who}: {what}", end="", file=sys.stderr, flush=True)
+
+    def finish(self, conclusion: str) -> None:
+        start = "\r\x1b[K" if self.terminal else ""
+        print(f"{start}{self.who}: {conclusion} ({time.monotonic() - self.started:.0f} s)", file=sys.stderr, flush=True)

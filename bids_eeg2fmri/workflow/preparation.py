@@ -1,0 +1,220 @@
+"""From the files of a recording to its spectrum, its volumes' onsets and its table of voxels."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bids_eeg2fmri.bids.reading import channel_positions, read_bold, read_eeg
+from bids_eeg2fmri.bids.recordings import Recording
+from bids_eeg2fmri.bold.grid import Grid
+from bids_eeg2fmri.bold.masking import brain_mask
+from bids_eeg2fmri.config import SpectrumSettings
+from bids_eeg2fmri.eeg.alignment import Alignment, Marker, align
+from bids_eeg2fmri.eeg.downsampling import downsample
+from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum
+from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, ModelError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recording in memory.
+
+    Attributes
+    ----------
+    onsets_s : array of shape (volumes,)
+        Of each volume on the EEG's clock: measured ones, or those to be synthesized where there is no BOLD.
+    tr_s : float
+    spectrum : Spectrum
+    positions : list
+        Of the spectrum's channels, x, y, z in m in the head frame or None.
+    alignment, grid, table : Alignment, Grid, array of shape (volumes, voxels)
+        Of the BOLD, in the source's unit; None without one.
+    """
+
+    recording: Recording
+    onsets_s: np.ndarray
+    tr_s: float
+    spectrum: Spectrum
+    positions: list
+    alignment: Alignment | None = None
+    grid: Grid | None = None
+    table: np.ndarray | None = None
+
+    @property
+    def n_volumes(self) -> int:
+        return len(self.onsets_s)
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How EEG is turned into frames: by the settings, or as a bundle has it.
+
+    Attributes
+    ----------
+    freqs_hz : tuple of float
+    frame_s, step_s : float
+        Length of a frame, and from one to the next.
+    channels : tuple of str or None
+        Channels that have to be there, in this order; None takes all.
+    fixed : bool
+        False lets the step be changed so that it divides the repetition time.
+    tr_s : float
+        Of series to be synthesized where there is no BOLD.
+    """
+
+    freqs_hz: tuple[float, ...]
+    frame_s: float
+    step_s: float
+    channels: tuple[str, ...] | None = None
+    fixed: bool = False
+    tr_s: float = 2.0
+
+    @classmethod
+    def by_settings(cls, spectrum: SpectrumSettings, step_s: float) -> "Sampling":
+        freqs = np.arange(spectrum.lowest_hz, spectrum.highest_hz + 1e-9, spectrum.spacing_hz)
+        return cls(tuple(freqs.tolist()), spectrum.frame_s, step_s)
+
+
+def prepare(recording: Recording, sampling: Sampling) -> Prepared:
+    """Read and transform a recording that has EEG.
+
+    Raises
+    ------
+    Eeg2FmriError
+        What is wrong with the recording, with the name of the file.
+    """
+    assert recording.eeg is not None
+    eeg = read_eeg(recording)
+    channels = _select_channels(recording, eeg.channels, sampling)
+    sfreq = eeg.raw.info["sfreq"]
+    if sfreq < 2.5 * sampling.freqs_hz[-1]:
+        raise InputDataError(
+            f"{recording.eeg}: expected at least {2.5 * sampling.freqs_hz[-1]:g} Hz for power up to "
+            f"{sampling.freqs_hz[-1]:g} Hz, found {sfreq:g} Hz; lower spectrum.highest_hz"
+        )
+
+    alignment = grid = table = None
+    if recording.bold is not None:
+        bold = read_bold(recording)
+        markers = [Marker(source, code, onsets) for (source, code), onsets in eeg.markers.items()]
+        try:
+            alignment = align(
+                markers, tr_s=bold.tr_s, n_volumes=bold.data.shape[3], n_discarded=bold.n_discarded
+            )
+        except Eeg2FmriError as error:
+            raise type(error)(f"{recording.eeg}: {error}") from None
+        logger.info("%s: %s", recording.name, alignment.evidence)
+        if alignment.onsets_s[-1] > eeg.duration_s:
+            raise InputDataError(
+                f"{recording.eeg}: expected EEG up to the last volume at {alignment.onsets_s[-1]:.1f} s, found "
+                f"{eeg.duration_s:.1f} s; the file is cut short, copy it anew"
+            )
+        try:
+            # A voxel that is NaN once has a NaN mean, and is outside.
+            grid = Grid(brain_mask(bold.data.mean(-1, dtype=np.float64), bold.affine), bold.affine)
+        except InputDataError as error:
+            raise InputDataError(f"{recording.bold}: {error}") from None
+        table = grid.table(bold.data)
+        onsets_s, tr_s = alignment.onsets_s, bold.tr_s
+        del bold
+    else:
+        tr_s = sampling.tr_s
+        onsets_s = np.arange(int(eeg.duration_s / tr_s)) * tr_s
+
+    step_s = sampling.step_s
+    if alignment is not None and not sampling.fixed:
+        # Frames that end at the onsets themselves, whatever the repetition time and the drift between the clocks.
+        step_s = alignment.tr_s / max(1, round(alignment.tr_s / step_s))
+    try:
+        signals = downsample(eeg.raw, channels)
+    except InputDataError as error:
+        raise InputDataError(f"{recording.eeg}: {error}") from None
+    spectrum = compute_spectrum(
+        signals,
+        anchor_s=float(onsets_s[0]),
+        step_s=step_s,
+        width_s=sampling.frame_s,
+        freqs_hz=np.array(sampling.freqs_hz),
+    )
+    logger.info(
+        "%s: %d channels at %g Hz, %d frames of %g s, %d volumes", recording.name, len(channels), sfreq,
+        len(spectrum.ends_s), sampling.frame_s, len(onsets_s),
+    )  # fmt: skip
+    return Prepared(
+        recording,
+        onsets_s,
+        tr_s,
+        spectrum,
+        channel_positions(eeg.raw, channels),
+        alignment,
+        grid,
+        table,
+    )
+
+
+def on_common_ground(prepared: Sequence[Prepared]) -> tuple[list[Prepared], list[tuple[Recording, str]]]:
+    """Bring the recordings of a participant to the same voxels and channels.
+
+    Returns
+    -------
+    kept, left_out
+        The recordings on the grid that most of them share, with the voxels and channels that all have; and the others,
+        with the reason.
+    """
+    grids = [p.grid for p in prepared if p.grid is not None]
+    majority = max(grids, key=lambda grid: sum(grid.same_as(other) for other in grids))
+    kept = [p for p in prepared if p.grid is not None and p.grid.same_as(majority)]
+    left_out = [
+        (p.recording, f"its grid {p.grid.mask.shape} is not the {majority.mask.shape} of the other recordings at the same place")
+        for p in prepared
+        if p.grid is not None and not p.grid.same_as(majority)
+    ]
+    mask = np.logical_and.reduce([p.grid.mask for p in kept if p.grid is not None])
+    if np.count_nonzero(mask) < 20:
+        raise InputDataError(
+            f"{kept[0].recording.bold}: its brain mask and those of the other runs have only {np.count_nonzero(mask)} voxels "
+            "in common; look at the images"
+        )
+    channels = tuple(c for c in kept[0].spectrum.channels if all(c in p.spectrum.channels for p in kept))
+    if not channels:
+        raise InputDataError(f"{kept[0].recording.eeg}: no channel in common with the other runs; check channels.tsv")
+    return [_restricted(p, mask, channels) for p in kept], left_out
+
+
+def _restricted(prepared: Prepared, mask: np.ndarray, channels: tuple[str, ...]) -> Prepared:
+    assert prepared.grid is not None
+    assert prepared.table is not None
+    order = [prepared.spectrum.channels.index(channel) for channel in channels]
+    spectrum = prepared.spectrum
+    if channels != spectrum.channels:
+        spectrum = replace(spectrum, power=spectrum.power[:, order], channels=channels)
+    table = prepared.table
+    if not np.array_equal(mask, prepared.grid.mask):
+        table = table[:, mask[prepared.grid.mask]]
+    return replace(
+        prepared,
+        spectrum=spectrum,
+        positions=[prepared.positions[i] for i in order],
+        grid=Grid(mask, prepared.grid.affine),
+        table=table,
+    )
+
+
+def _select_channels(recording: Recording, available: list[str], sampling: Sampling) -> list[str]:
+    if sampling.channels is None:
+        if not available:
+            raise InputDataError(
+                f"{recording.eeg}: expected EEG channels, found that all are marked as bad; check status in channels.tsv"
+            )
+        return available
+    missing = [channel for channel in sampling.channels if channel not in available]
+    if missing:
+        raise ModelError(
+            f"{recording.eeg}: the model expects {len(sampling.channels)} channels, {len(missing)} of them not found here: "
+            f"{', '.join(missing[:12])}{' ...' if len(missing) > 12 else ''}; use a model of this montage"
+        )
+    return list(sampling.channels)

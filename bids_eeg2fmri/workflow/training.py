@@ -1,0 +1,243 @@
+"""Train within a participant so that the whole of every run is predicted out of sample."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from bids_eeg2fmri import __version__
+from bids_eeg2fmri.bold.basis import Basis, fit_basis
+from bids_eeg2fmri.bold.drift import drift_regressors, remove_drift
+from bids_eeg2fmri.bold.grid import Grid, percent_change
+from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_features
+from bids_eeg2fmri.evaluation.splits import Split, block_of_volume, split_in_blocks, split_inner
+from bids_eeg2fmri.models.spec import SampleSpec
+from bids_eeg2fmri.training.fitting import History, Schedule, Trainer
+from bids_eeg2fmri.training.synthesizer import Synthesizer
+from bids_eeg2fmri.windows import Windows, lags_s, make_windows
+from bids_eeg2fmri.workflow.preparation import Prepared
+from bids_eeg2fmri.workflow.scoring import RIDGE
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OutOfSample:
+    """Predictions of every run by models that saw neither the volume nor its neighbours.
+
+    Attributes
+    ----------
+    baselines : list of arrays of shape (volumes, voxels)
+        Per run, mean intensity of the training volumes of the fold that each volume was held out in.
+    predicted : dict of model to such a list
+        Percent signal change from the baseline; 0 where there is not enough EEG.
+    folds : list of arrays of shape (volumes,)
+        Number of the fold that a volume was held out in.
+    complete : list of arrays of shape (volumes,)
+        Whether a volume has all the EEG it needs.
+    histories : list of History
+    """
+
+    baselines: list[np.ndarray]
+    predicted: dict[str, list[np.ndarray]]
+    folds: list[np.ndarray]
+    complete: list[np.ndarray]
+    histories: list[History]
+
+
+def windows_of(runs: Sequence[Prepared], settings: Settings) -> tuple[Windows, np.ndarray]:
+    """Window all runs; also give the lags in s."""
+    step_s = float(np.median([run.spectrum.step_s for run in runs]))
+    lags = lags_s(span_s=settings.window.span_s, step_s=step_s)
+    return make_windows([run.spectrum for run in runs], [run.onsets_s for run in runs], lags=lags), lags
+
+
+def gap_volumes(settings: Settings, tr_s: float) -> int:
+    """Volumes between training and test: the gap that is set, but never less than a window with its first frame."""
+    return int(np.ceil(max(settings.training.gap_s, settings.window.span_s + settings.spectrum.frame_s) / tr_s))
+
+
+def predict_out_of_sample(
+    runs: Sequence[Prepared], settings: Settings, *, seed: int, report: Callable[[str], None]
+) -> OutOfSample:
+    """Hold out each block of the runs in turn; train the network and fit the baselines on the rest.
+
+    Parameters
+    ----------
+    runs : sequence of Prepared
+        With the same voxels and channels.
+    report : callable
+        Is told what is being done.
+
+    Raises
+    ------
+    InputDataError
+        If the runs are too short.
+    """
+    windows, lags = windows_of(runs, settings)
+    n_folds = settings.training.n_folds
+    splits = split_in_blocks(
+        windows.recording,
+        windows.volume,
+        windows.complete,
+        n_folds=n_folds,
+        gap=gap_volumes(settings, min(run.tr_s for run in runs)),
+    )
+    architecture = settings.training.architecture
+    names = (architecture, RIDGE, "time only", "mean image")
+    tables = [_table(run) for run in runs]
+    predicted = {name: [np.zeros_like(table) for table in tables] for name in names}
+    baselines = [np.empty_like(table) for table in tables]
+    folds = [block_of_volume(run.n_volumes, n_folds) for run in runs]
+    bands, clock = _ridge_features(windows, runs)
+    independent = independent_share(runs)
+    trainer: Trainer | None = None
+    histories = []
+    for fold, split in enumerate(splits):
+        report(f"fold {fold + 1} of {n_folds}")
+        learned = learn_targets(runs, windows, split.train, settings)
+        for number in range(len(runs)):
+            rows = folds[number] == fold
+            baselines[number][rows] = learned.baselines[number]
+        if trainer is None or trainer.spec.n_outputs != learned.targets.shape[1]:
+            trainer = make_trainer(runs[0], lags, learned.targets.shape[1], settings, seed=seed)
+        histories.append(trainer.fit(
+            windows, learned.targets, split.train, split.inner, independent=independent
+        ))
+        logger.debug("fold %d: %d epochs", fold, histories[-1].best_epoch)
+        by_name = {
+            architecture: trainer.predict(windows, split.test),
+            RIDGE: _fit_predict(bands, learned.targets, split, independent),
+            "time only": _fit_predict(lambda which: clock[which], learned.targets, split, independent),
+        }
+        for name, coefficients in by_name.items():
+            values = learned.basis.expand(coefficients.astype(np.float32))
+            for number in range(len(runs)):
+                of_run = windows.recording[split.test] == number
+                predicted[name][number][windows.volume[split.test][of_run]] = values[of_run]
+    complete = [windows.complete[windows.recording == number] for number in range(len(runs))]
+    return OutOfSample(baselines, predicted, folds, complete, histories)
+
+
+def train_on_all(
+    runs: Sequence[Prepared], settings: Settings, *, seed: int, card: dict[str, Any]
+) -> tuple[Synthesizer, History]:
+    """Train a synthesizer on all volumes, to be applied to other recordings."""
+    windows, lags = windows_of(runs, settings)
+    gap = gap_volumes(settings, min(run.tr_s for run in runs))
+    split = split_inner(windows.recording, windows.volume, windows.complete, gap=gap)
+    learned = learn_targets(runs, windows, split.train, settings)
+    trainer = make_trainer(runs[0], lags, learned.targets.shape[1], settings, seed=seed)
+    history = trainer.fit(
+        windows, learned.targets, split.train, split.inner, independent=independent_share(runs)
+    )
+    grid = runs[0].grid
+    assert grid is not None
+    template = grid.array(np.mean([table.mean(0) for table in learned.baselines_2d()], axis=0))
+    return make_synthesizer(trainer, learned.basis, grid, template, runs[0], settings, card), history
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What training volumes alone determine.
+
+    Attributes
+    ----------
+    baselines : list of arrays of shape (voxels,)
+        Mean intensity of each run's training volumes.
+    basis : Basis
+    targets : array of shape (windows, components)
+        Coefficients; NaN for windows that are not trained on, so that nobody can look at them unnoticed.
+    """
+
+    baselines: list[np.ndarray]
+    basis: Basis
+    targets: np.ndarray
+
+    def baselines_2d(self) -> list[np.ndarray]:
+        return [baseline[None] for baseline in self.baselines]
+
+
+def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray, settings: Settings) -> Learned:
+    """Compute baseline, drift, basis and coefficients from training volumes only."""
+    baselines, changes = [], []
+    for number, run in enumerate(runs):
+        volumes = windows.volume[train][windows.recording[train] == number]
+        values = _table(run)[volumes]
+        baseline = values.mean(0)
+        drift = drift_regressors(run.n_volumes, tr_s=run.tr_s, shortest_period_s=settings.bold.drift_period_s)
+        changes.append(remove_drift(percent_change(values, baseline), drift[volumes]))
+        baselines.append(baseline)
+    change = np.concatenate(changes)
+    basis = fit_basis(change, settings.bold.n_components)
+    targets = np.full((len(windows), len(basis.components)), np.nan, dtype=np.float32)
+    targets[train] = basis.project(change)  # train is sorted by run, as the changes are
+    return Learned(baselines, basis, targets)
+
+
+def make_trainer(run: Prepared, lags: np.ndarray, n_outputs: int, settings: Settings, *, seed: int) -> Trainer:
+    spec = SampleSpec(
+        tuple(lags.tolist()), run.spectrum.channels, tuple(run.spectrum.freqs_hz.tolist()), n_outputs
+    )
+    t = settings.training
+    return Trainer(t.architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed)
+
+
+def make_synthesizer(
+    trainer: Trainer, basis: Basis, grid: Grid, template: np.ndarray, run: Prepared, settings: Settings, card: dict[str, Any]
+) -> Synthesizer:
+    """Put a trained network and its card together."""
+    return Synthesizer(
+        trainer.model,
+        trainer.spec,
+        basis,
+        grid,
+        template,
+        trainer.output_scale,
+        {
+            "architecture": settings.training.architecture,
+            "architecture_options": {},
+            "positions_m": run.positions,
+            "frame_s": settings.spectrum.frame_s,
+            "step_s": run.spectrum.step_s,
+            "tr_s": run.tr_s,
+            "settings": settings.as_dict(),
+            "settings_hash": settings.hash,
+            "bids_eeg2fmri": __version__,
+        }
+        | card,
+    )
+
+
+def describe_history(histories: Sequence[History]) -> list[dict[str, Any]]:
+    """Training curves as plain values."""
+    return [asdict(history) for history in histories]
+
+
+def _table(run: Prepared) -> np.ndarray:
+    assert run.table is not None
+    return run.table
+
+
+def _ridge_features(windows: Windows, runs: Sequence[Prepared]):
+    weights = band_weights(runs[0].spectrum.freqs_hz)
+    power = windows.power @ weights
+    lengths = np.array([run.n_volumes for run in runs])
+    clock = time_features(windows.volume, lengths[windows.recording], tr_s=runs[0].tr_s)
+    return (lambda which: power[windows.frames[which]].reshape(len(which), -1)), clock
+
+
+def _fit_predict(
+    features: Callable[[np.ndarray], np.ndarray], targets: np.ndarray, split: Split, independent: float
+) -> np.ndarray:
+    learn, judge = (np.searchsorted(split.train, part) for part in split.inner)
+    ridge = fit_ridge(features(split.train), targets[split.train], learn, judge, independent=independent)
+    return ridge.predict(features(split.test))
+
+
+def independent_share(runs: Sequence[Prepared]) -> float:
+    """Share of volumes that count as independent: one in about 6 s, the width of a hemodynamic response."""
+    return min(1.0, min(run.tr_s for run in runs) / 6.0)
