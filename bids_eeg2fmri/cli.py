@@ -53,7 +53,10 @@ def build_parser() -> argparse.ArgumentParser:
     for entity in ("participant", "session", "task", "run"):
         select.add_argument(f"--{entity}-label", nargs="+", default=[], metavar="LABEL")
     select.add_argument(
-        "--bids-filter-file", type=Path, metavar="JSON", help='e.g. {"eeg": {"acquisition": "clean"}, "bold": {"run": "1"}}'
+        "--bids-filter-file",
+        type=Path,
+        metavar="JSON",
+        help='e.g. {"eeg": {"acquisition": "clean"}, "bold": {"run": "1"}}',
     )
     select.add_argument("--list-participants", action="store_true", help="print the labels that are selected, and stop")
     select.add_argument(
@@ -77,7 +80,9 @@ def build_parser() -> argparse.ArgumentParser:
     running = parser.add_argument_group("running")
     running.add_argument("--dry-run", action="store_true", help="print what would be paired and written, and stop")
     running.add_argument("--stop-on-first-crash", action="store_true", help="do not go on after a failed participant")
-    running.add_argument("--notrack", action="store_true", help="there is no telemetry; accepted for the sake of scripts")
+    running.add_argument(
+        "--notrack", action="store_true", help="there is no telemetry; accepted for the sake of scripts"
+    )
     return parser
 
 
@@ -86,7 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = [_hyphens(a) for a in (sys.argv[1:] if argv is None else argv)]
     options = build_parser().parse_args(arguments)
     if options.analysis_level not in LEVELS:
-        print(f"bids_eeg2fmri: unknown level {options.analysis_level!r}; expected participant or group", file=sys.stderr)
+        print(
+            f"bids_eeg2fmri: unknown level {options.analysis_level!r}; expected participant or group", file=sys.stderr
+        )
         return UNKNOWN_LEVEL
     try:
         return _run(options, arguments)
@@ -174,7 +181,9 @@ def _filters(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     except ValueError as error:
         raise UsageError(f"{path}: expected JSON: {error}") from error
     if not isinstance(content, dict):
-        raise UsageError(f'{path}: expected an object such as {{"eeg": {{"task": "rest"}}}}, found {type(content).__name__}')
+        raise UsageError(
+            f'{path}: expected an object such as {{"eeg": {{"task": "rest"}}}}, found {type(content).__name__}'
+        )
     for suffix, entities in content.items():
         if suffix not in filters:
             continue  # one file may serve several apps

@@ -7,9 +7,9 @@ import difflib
 import hashlib
 import json
 import tomllib
-from dataclasses import asdict, field, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -33,10 +33,10 @@ class SpectrumSettings:
         Length of the stretch of EEG that a frame is computed from.
     """
 
-    lowest_hz: float = Field(2.0, gt=0)
-    highest_hz: float = Field(40.0, gt=0)
-    spacing_hz: float = Field(1.0, gt=0)
-    frame_s: float = Field(2.0, ge=0.5, le=10)
+    lowest_hz: Annotated[float, Field(gt=0)] = 2.0
+    highest_hz: Annotated[float, Field(gt=0)] = 40.0
+    spacing_hz: Annotated[float, Field(gt=0)] = 1.0
+    frame_s: Annotated[float, Field(ge=0.5, le=10)] = 2.0
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -51,8 +51,8 @@ class WindowSettings:
         From one frame to the next.
     """
 
-    span_s: float = Field(18.0, gt=0, le=60)
-    step_s: float = Field(1.0, gt=0)
+    span_s: Annotated[float, Field(gt=0, le=60)] = 18.0
+    step_s: Annotated[float, Field(gt=0)] = 1.0
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -67,8 +67,8 @@ class BoldSettings:
         Slower changes are drift: left out of training targets and of scores.
     """
 
-    n_components: int = Field(20, ge=1)
-    drift_period_s: float = Field(128.0, gt=0)
+    n_components: Annotated[int, Field(ge=1)] = 20
+    drift_period_s: Annotated[float, Field(gt=0)] = 128.0
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -89,12 +89,12 @@ class TrainingSettings:
     """
 
     architecture: str = "separable"
-    n_folds: int = Field(5, ge=2)
-    gap_s: float = Field(20.0, ge=0)
-    max_epochs: int = Field(60, ge=1)
-    patience: int = Field(10, ge=1)
-    batch_size: int = Field(32, ge=1)
-    learning_rate: float = Field(3e-3, gt=0)
+    n_folds: Annotated[int, Field(ge=2)] = 5
+    gap_s: Annotated[float, Field(ge=0)] = 20.0
+    max_epochs: Annotated[int, Field(ge=1)] = 60
+    patience: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -111,24 +111,24 @@ class EvaluationSettings:
         Threshold of p for "better than chance".
     """
 
-    n_shifts: int = Field(1000, ge=100)
-    shortest_shift_s: float = Field(30.0, gt=0)
-    alpha: float = Field(0.05, gt=0, lt=1)
+    n_shifts: Annotated[int, Field(ge=100)] = 1000
+    shortest_shift_s: Annotated[float, Field(gt=0)] = 30.0
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Settings:
     """All settings of a run, by stage."""
 
-    spectrum: SpectrumSettings = field(default_factory=SpectrumSettings)
-    window: WindowSettings = field(default_factory=WindowSettings)
-    bold: BoldSettings = field(default_factory=BoldSettings)
-    training: TrainingSettings = field(default_factory=TrainingSettings)
-    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    spectrum: SpectrumSettings = SpectrumSettings()
+    window: WindowSettings = WindowSettings()
+    bold: BoldSettings = BoldSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain nested values, as they go into JSON."""
-        return asdict(self)  # type: ignore[call-overload]
+        return asdict(self)
 
     @property
     def hash(self) -> str:

@@ -6,7 +6,7 @@ Every file appears whole or not at all: it is written under a hidden name and th
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,18 +64,20 @@ class Derivatives:
             If the folder can't be created or written to, or lies within the source.
         """
         root, source = self.root.resolve(), self.source.resolve()
-        if root == source or source in root.parents:
-            # BIDS keeps derivatives of a dataset in its folder `derivatives`; elsewhere we would change the input.
-            if root == source or root.relative_to(source).parts[0] != "derivatives":
-                raise OutputError(
-                    f"{self.root}: the output lies inside the input, which is never written to; choose another folder"
-                )
+        # BIDS keeps derivatives of a dataset in its folder `derivatives`; elsewhere we would change the input.
+        inside = root == source or source in root.parents
+        if inside and (root == source or root.relative_to(source).parts[0] != "derivatives"):
+            raise OutputError(
+                f"{self.root}: the output lies inside the input, which is never written to; choose another folder"
+            )
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
-            raise OutputError(f"{self.root}: expected a folder to write to, found {error.strerror}; choose another") from error
+            raise OutputError(
+                f"{self.root}: expected a folder to write to, found {error.strerror}; choose another"
+            ) from error
         description = {
             "Name": "BOLD synthesized from EEG",
             "BIDSVersion": "1.10.0",
@@ -146,10 +148,12 @@ class Derivatives:
             np.savez(part, **arrays)  # type: ignore[arg-type]
         return path
 
-    def read_samples(self, relative: str) -> dict[str, np.ndarray]:
-        """Read what :meth:`write_samples` wrote."""
+    def read_samples(
+        self, relative: str, *, only: Sequence[str] = (), leave_out: Sequence[str] = ()
+    ) -> dict[str, np.ndarray]:
+        """Read what :meth:`write_samples` wrote, or some of it: what is not asked for is not loaded."""
         with np.load(self.root / relative, allow_pickle=False) as arrays:
-            return dict(arrays)
+            return {name: arrays[name] for name in (only or arrays.files) if name not in leave_out}
 
     def sources(self, recording: Recording) -> list[str]:
         """BIDS URIs of the files that a recording was made of."""
@@ -239,7 +243,9 @@ class Derivatives:
             finally:
                 part.unlink(missing_ok=True)
         except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder") from error
+            raise OutputError(
+                f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
+            ) from error
 
     def _write_text(self, relative: str | Path, text: str) -> None:
         with self._replacing(relative) as part:
@@ -257,7 +263,7 @@ class Derivatives:
             self._write_text(str(relative).removesuffix(".nii.gz") + ".json", json.dumps(sidecar, indent=2) + "\n")
 
 
-_readable: Callable[[float], str] = "{:.6g}".format
+_readable = "%.6g"
 
 
 def _umask() -> int:

@@ -74,9 +74,13 @@ def read_eeg(recording: Recording) -> Eeg:
             plain = mne.io.read_raw(path, preload=False)
             raw = mne_bids.read_raw_bids(bids_path)
         except FileNotFoundError as error:
-            raise MissingFilesError(f"{path}: a file that belongs to it is missing ({error}); complete the dataset") from error
+            raise MissingFilesError(
+                f"{path}: a file that belongs to it is missing ({error}); complete the dataset"
+            ) from error
         except Exception as error:  # the readers of many formats raise all kinds
-            raise InputDataError(f"{path}: MNE cannot read it ({_first_line(error)}); open it with mne to see more") from error
+            raise InputDataError(
+                f"{path}: MNE cannot read it ({_first_line(error)}); open it with mne to see more"
+            ) from error
 
     duration = raw.n_times / raw.info["sfreq"]
     stated = recording.eeg_metadata.get("RecordingDuration")
@@ -127,7 +131,9 @@ def read_bold(recording: Recording) -> Bold:
         raise InputDataError(f"{path}: expected a series of volumes (4-D), found {found}; leave it out or complete it")
     if not np.isfinite(data).any() or float(np.nanmax(data)) <= float(np.nanmin(data)):
         raise InputDataError(f"{path}: expected an image, found nothing but NaN or one constant; copy it anew")
-    return Bold(data, image.affine, _repetition_time(path, image, recording.bold_metadata), _discarded(recording.bold_metadata))
+    return Bold(
+        data, image.affine, _repetition_time(path, image, recording.bold_metadata), _discarded(recording.bold_metadata)
+    )
 
 
 def channel_positions(raw: mne.io.BaseRaw, channels: list[str]) -> list[list[float] | None]:
@@ -148,7 +154,9 @@ def _repetition_time(path: Path, image: nib.Nifti1Image, metadata: Mapping[str, 
     stated = metadata.get("RepetitionTime")
     if stated is None:
         if in_header <= 0:
-            raise InputDataError(f"{path}: expected RepetitionTime in its sidecar or header, found neither; add it in s")
+            raise InputDataError(
+                f"{path}: expected RepetitionTime in its sidecar or header, found neither; add it in s"
+            )
         return in_header
     if not isinstance(stated, (int, float)) or not 0 < stated < 100:
         raise InputDataError(f"{path}: expected RepetitionTime in s in its sidecar, found {stated!r}; correct it")
@@ -172,7 +180,9 @@ def _discarded(metadata: Mapping[str, Any]) -> int:
 def _refuse_missing(path: Path) -> None:
     if not path.exists():
         remedy = "run datalad get" if path.is_symlink() else "complete the dataset"
-        raise MissingFilesError(f"{path}: expected a file, found {'a broken link' if path.is_symlink() else 'none'}; {remedy}")
+        raise MissingFilesError(
+            f"{path}: expected a file, found {'a broken link' if path.is_symlink() else 'none'}; {remedy}"
+        )
 
 
 def _check_brainvision(path: Path) -> None:
@@ -186,7 +196,9 @@ def _check_brainvision(path: Path) -> None:
     data = path.with_name(name)
     if not name or not data.exists():
         remedy = "run datalad get" if data.is_symlink() else "complete the dataset, or correct DataFile in the header"
-        raise MissingFilesError(f"{path}: expected its data file {name or '(none named)'} beside it, found none; {remedy}")
+        raise MissingFilesError(
+            f"{path}: expected its data file {name or '(none named)'} beside it, found none; {remedy}"
+        )
     width = {"INT_16": 2, "UINT_16": 2, "IEEE_FLOAT_32": 4, "INT_32": 4}.get(header.get("BinaryFormat", "").upper())
     n_channels = int(header["NumberOfChannels"]) if header.get("NumberOfChannels", "").isdigit() else 0
     if header.get("DataFormat", "BINARY").upper() != "BINARY" or not width or not n_channels:
@@ -195,8 +207,12 @@ def _check_brainvision(path: Path) -> None:
     points = header.get("DataPoints", "")
     expected = int(points) * width * n_channels if points.isdigit() and int(points) else None
     if size == 0 or size % (width * n_channels) or (expected is not None and size < expected):
-        should = f"{expected} bytes" if expected else f"a multiple of {width * n_channels} bytes ({n_channels} channels)"
-        raise InputDataError(f"{data}: expected {should} by its header, found {size}; the file is cut short, copy it anew")
+        should = (
+            f"{expected} bytes" if expected else f"a multiple of {width * n_channels} bytes ({n_channels} channels)"
+        )
+        raise InputDataError(
+            f"{data}: expected {should} by its header, found {size}; the file is cut short, copy it anew"
+        )
 
 
 @contextmanager

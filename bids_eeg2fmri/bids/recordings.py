@@ -76,7 +76,9 @@ def check_dataset(dataset: Path, *, validate: bool = True) -> None:
     except FileNotFoundError:
         raise BidsValidationError(f"{path}: expected in every BIDS dataset, found no such file; {remedy}") from None
     except (OSError, ValueError) as error:
-        raise BidsValidationError(f"{path}: expected JSON, found {error}; mend it or pass --skip-bids-validation") from None
+        raise BidsValidationError(
+            f"{path}: expected JSON, found {error}; mend it or pass --skip-bids-validation"
+        ) from None
     missing = [key for key in ("Name", "BIDSVersion") if not isinstance(description, dict) or key not in description]
     if missing:
         raise BidsValidationError(f"{path}: expected {' and '.join(missing)}, found none; {remedy}")
@@ -139,7 +141,9 @@ def find_recordings(
     for file in selected:
         key = tuple(_comparable(file.entities.get(entity)) for entity in PAIRING_ENTITIES)
         by_key.setdefault(key, {"eeg": [], "bold": []})[file.entities["suffix"]].append(file)
-    recordings = [recording for group in by_key.values() for recording in _pair(subject, group["eeg"], group["bold"], by_key)]
+    recordings = [
+        recording for group in by_key.values() for recording in _pair(subject, group["eeg"], group["bold"], by_key)
+    ]
     return sorted(recordings, key=lambda recording: recording.name)
 
 
@@ -148,11 +152,16 @@ def _pair(subject: str, eeg: list, bold: list, everything: Mapping) -> list[Reco
     if len(eeg) == 1 and len(bold) == 1:
         return [
             Recording(
-                subject, Path(eeg[0].path), Path(bold[0].path), same, dict(bold[0].get_metadata()), dict(eeg[0].get_metadata())
+                subject,
+                Path(eeg[0].path),
+                Path(bold[0].path),
+                same,
+                dict(bold[0].get_metadata()),
+                dict(eeg[0].get_metadata()),
             )
         ]
     if eeg and bold:
-        reason = f"ambiguous: {len(eeg)} EEG and {len(bold)} BOLD files with the {same}; leave one of each with --bids-filter-file"
+        reason = f"ambiguous: {len(eeg)} EEG and {len(bold)} BOLD files with the {same}; choose one of each with --bids-filter-file"
     elif eeg:
         others = sum(len(group["bold"]) for group in everything.values())
         reason = f"no BOLD with the {same}" if others else "this participant has no BOLD"

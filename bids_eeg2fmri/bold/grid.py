@@ -41,7 +41,9 @@ class Grid:
         filled[self.mask] = table.T
         return filled
 
-    def image(self, table: np.ndarray, *, background: np.ndarray | float = 0, tr_s: float | None = None) -> nib.Nifti1Image:
+    def image(
+        self, table: np.ndarray, *, background: np.ndarray | float = 0, tr_s: float | None = None
+    ) -> nib.Nifti1Image:
         """Make a NIfTI image of (voxels,) or (volumes, voxels)."""
         return self.image_of(self.array(table, background), tr_s=tr_s)
 

@@ -27,7 +27,11 @@ def brain_mask(mean: np.ndarray, affine: np.ndarray) -> np.ndarray:
         image = compute_epi_mask(nib.Nifti1Image(clean, affine), opening=1, ensure_finite=True)
         mask = (np.asarray(image.dataobj) > 0) & (clean > 0)
     except (ValueError, IndexError) as error:  # what nilearn makes of an image without a histogram
-        raise InputDataError(f"expected a brain in the mean BOLD image, found none ({error}); look at the image") from error
+        raise InputDataError(
+            f"expected a brain in the mean BOLD image, found none ({error}); look at the image"
+        ) from error
     if np.count_nonzero(mask) < 20:
-        raise InputDataError(f"expected a brain in the mean BOLD image, found {np.count_nonzero(mask)} voxels; look at it")
+        raise InputDataError(
+            f"expected a brain in the mean BOLD image, found {np.count_nonzero(mask)} voxels; look at it"
+        )
     return mask

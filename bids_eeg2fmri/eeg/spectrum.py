@@ -1,6 +1,6 @@
 """Power of the EEG over time and frequency, in Hz."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.signal.windows import dpss
@@ -88,3 +88,11 @@ def compute_spectrum(
     np.log10(np.maximum(power, 1e-20), out=power)
     power *= 10
     return Spectrum(power, np.asarray(freqs_hz, dtype=float), ends_s, signals.channels)
+
+
+def relative_to_mean(spectrum: Spectrum) -> Spectrum:
+    """Express power relative to the recording's own mean, in dB, as percent signal change is for BOLD.
+
+    What transfers between people is how power changes: its level depends on skull, cap and amplifier.
+    """
+    return replace(spectrum, power=spectrum.power - spectrum.power.mean(0))

@@ -119,7 +119,9 @@ class _Solver:
         )
 
 
-def time_features(volume: np.ndarray, n_volumes: np.ndarray, *, tr_s: float, shortest_period_s: float = 40.0) -> np.ndarray:
+def time_features(
+    volume: np.ndarray, n_volumes: np.ndarray, *, tr_s: float, shortest_period_s: float = 40.0
+) -> np.ndarray:
     """Describe the position in the run by slow cosines, (samples, cosines): what a model knows from the clock alone.
 
     Parameters

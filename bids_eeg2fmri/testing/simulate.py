@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,13 +24,16 @@ LATENT_SFREQ = 10.0
 EEG_SFREQ = 250.0
 
 # 32 channels of a usual cap for the scanner, ECG last; larger caps go on with the second list.
-CAP = (
-    "Fp1 Fp2 F3 F4 C3 C4 P3 P4 O1 O2 F7 F8 T7 T8 P7 P8 Fz Cz Pz Oz FC1 FC2 CP1 CP2 FC5 FC6 CP5 CP6 TP9 TP10 POz"
-).split()
-CAP_EXTENSION = (
-    "F1 F2 C1 C2 P1 P2 AF3 AF4 FC3 FC4 CP3 CP4 PO3 PO4 F5 F6 C5 C6 P5 P6 AF7 AF8 FT7 FT8 TP7 TP8 PO7 PO8 "
-    "FT9 FT10 Fpz CPz FCz AFz"
-).split()
+# fmt: off
+CAP = [
+    "Fp1", "Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2", "F7", "F8", "T7", "T8", "P7", "P8", "Fz", "Cz", "Pz",
+    "Oz", "FC1", "FC2", "CP1", "CP2", "FC5", "FC6", "CP5", "CP6", "TP9", "TP10", "POz",
+]
+CAP_EXTENSION = [
+    "F1", "F2", "C1", "C2", "P1", "P2", "AF3", "AF4", "FC3", "FC4", "CP3", "CP4", "PO3", "PO4", "F5", "F6", "C5", "C6",
+    "P5", "P6", "AF7", "AF8", "FT7", "FT8", "TP7", "TP8", "PO7", "PO8", "FT9", "FT10", "Fpz", "CPz", "FCz", "AFz",
+]
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -265,7 +269,13 @@ def _simulate_ecg(times: np.ndarray, rng) -> np.ndarray:
     beats += 0.04 * np.sin(2 * np.pi * beats / 4.0)
     ecg = 2e-5 * rng.standard_normal(times.size)
     # P, Q, R, S and T: delay in s, amplitude in V, width in s.
-    waves = ((-0.18, 1e-4, 0.025), (-0.03, -1e-4, 0.01), (0.0, 1.1e-3, 0.011), (0.03, -2.2e-4, 0.01), (0.26, 3e-4, 0.05))
+    waves = (
+        (-0.18, 1e-4, 0.025),
+        (-0.03, -1e-4, 0.01),
+        (0.0, 1.1e-3, 0.011),
+        (0.03, -2.2e-4, 0.01),
+        (0.26, 3e-4, 0.05),
+    )
     sfreq = 1 / (times[1] - times[0])
     reach = np.arange(round(-0.35 * sfreq), round(0.5 * sfreq))
     for beat in beats[beats < times[-1] - 0.5]:
@@ -406,8 +416,9 @@ class _Brain:
         resolution = max(2, int(voxel_mm.min()))
         t1 = on_grid(datasets.load_mni152_template(resolution=resolution), "continuous")
         inside = datasets.load_mni152_brain_mask(resolution=resolution)
-        inside = nib.Nifti1Image(inside.get_fdata().astype(np.float32), inside.affine)
-        mask = on_grid(inside, "linear") > 0.5
+        # Blurred by a little, so that nilearn does not take it for binary and warn of a linear interpolation.
+        soft = nib.Nifti1Image(gaussian_filter(inside.get_fdata(), 0.5).astype(np.float32), inside.affine)
+        mask = on_grid(soft, "linear") > 0.5
         # T2*-weighted: grey matter brighter than white, fluid brightest, a faint rim of scalp.
         t1 = np.clip(t1 / np.percentile(t1[mask], 99), 0, 1)
         anatomy = np.where(mask, 1250 - 550 * t1, 40 + 120 * t1)
@@ -433,7 +444,7 @@ class _Brain:
         return image
 
     def save_regions(self, path: Path) -> None:
-        labels = sum((i + 1) * (weight > 0) for i, weight in enumerate(self.weights))
+        labels = np.sum([(i + 1) * (weight > 0) for i, weight in enumerate(self.weights)], axis=0)
         self.image(labels.astype(np.uint8)).to_filename(path)
 
 
@@ -476,15 +487,19 @@ def _recordings(simulation: Simulation):
 
 def _events(simulation: Simulation, task: str, rng) -> pd.DataFrame:
     """Blocks of 20 s, on the BOLD clock in s."""
-    onsets = [] if task == "rest" else np.arange(20, simulation.duration_s - 20, 45.0)
-    onsets = [round(float(onset + rng.uniform(-4, 4)), 3) for onset in onsets]
-    return pd.DataFrame({"onset": onsets, "duration": 20.0, "trial_type": task}, columns=["onset", "duration", "trial_type"])
+    regular = np.arange(20, simulation.duration_s - 20, 45.0) if task != "rest" else np.array([])
+    onsets = [round(float(onset + rng.uniform(-4, 4)), 3) for onset in regular]
+    return pd.DataFrame(
+        {"onset": onsets, "duration": 20.0, "trial_type": task}, columns=["onset", "duration", "trial_type"]
+    )
 
 
 def _write_recording(dataset, truth, simulation, person, entities, head, brain, *, with_bold) -> None:
     stem = "_".join(f"{key}-{value}" for key, value in {"sub": person.label, **entities}.items())
     folder = dataset / f"sub-{person.label}" / (f"ses-{entities['ses']}" if "ses" in entities else "")
-    streams = {name: _rng(simulation, person.label, stem, name) for name in ("events", "latents", "eeg", "bold", "lead")}
+    streams = {
+        name: _rng(simulation, person.label, stem, name) for name in ("events", "latents", "eeg", "bold", "lead")
+    }
 
     events = _events(simulation, entities["task"], streams["events"])
     latents = _latents(simulation, person, events, streams["latents"])
@@ -500,7 +515,9 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     start = round((BEFORE_S - lead_s) * EEG_SFREQ)
     eeg = eeg[:, start : eeg.shape[1] - round(streams["lead"].uniform(0, AFTER_S - 3) * EEG_SFREQ)]
     volume_onsets = (BEFORE_S + onsets) - start / EEG_SFREQ
-    samples = _write_eeg(folder / "eeg", stem, simulation, head, eeg, volume_onsets, events, entities, with_bold=with_bold)
+    samples = _write_eeg(
+        folder / "eeg", stem, simulation, head, eeg, volume_onsets, events, entities, with_bold=with_bold
+    )
     if not with_bold:
         return
 
@@ -527,7 +544,9 @@ def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entit
     if simulation.sfreq != EEG_SFREQ:
         eeg = resample_poly(eeg, round(simulation.sfreq * 10), round(EEG_SFREQ * 10), axis=1)
     samples = np.rint(volume_onsets * simulation.sfreq).astype(int)
-    markers = [{"onset": int(s), "type": "Response", "description": 128} for s in samples] if with_bold else []
+    markers: list[dict[str, Any]] = (
+        [{"onset": int(s), "type": "Response", "description": 128} for s in samples] if with_bold else []
+    )
     stimuli = events.assign(onset=events.onset + volume_onsets[0])
     markers += [
         {"onset": round(onset * simulation.sfreq), "type": "Stimulus", "description": 1} for onset in stimuli.onset
@@ -625,10 +644,7 @@ def _write_dataset_files(dataset: Path, simulation: Simulation, participants: Se
         f"one whose name ends in _truth.\n\nSettings: {json.dumps(asdict(simulation))}\n"
     )
     pd.DataFrame(
-        [
-            {"participant_id": f"sub-{p.label}", "age": p.age, "sex": p.sex, "group": p.group}
-            for p in participants
-        ]
+        [{"participant_id": f"sub-{p.label}", "age": p.age, "sex": p.sex, "group": p.group} for p in participants]
     ).to_csv(dataset / "participants.tsv", sep="\t", index=False)
     _write_json(
         dataset / "participants.json",
@@ -654,8 +670,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("dataset", help="new folder for the dataset; the truth goes to DATASET_truth")
     parser.add_argument("--participants", type=int, dest="n_participants", default=default.n_participants)
-    parser.add_argument("--eeg-only", type=int, dest="n_eeg_only", default=default.n_eeg_only,
-                        help="further participants who have EEG alone")
+    parser.add_argument(
+        "--eeg-only",
+        type=int,
+        dest="n_eeg_only",
+        default=default.n_eeg_only,
+        help="further participants who have EEG alone",
+    )
     parser.add_argument("--sessions", type=int, dest="n_sessions", default=default.n_sessions)
     parser.add_argument("--runs", type=int, dest="n_runs", default=default.n_runs)
     parser.add_argument("--tasks", nargs="+", default=list(default.tasks), help="all but rest have events")
@@ -665,9 +686,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--grid", type=int, nargs=3, default=list(default.grid), metavar=("X", "Y", "Z"))
     parser.add_argument("--tr", type=float, dest="tr_s", default=default.tr_s, help="in s")
     parser.add_argument("--coupling", type=float, default=default.coupling, help="0: EEG and BOLD share nothing")
-    parser.add_argument("--group-effect", type=float, default=default.group_effect, help="0 to 1: less alpha in patients")
-    parser.add_argument("--lead", type=float, dest="lead_s", default=None,
-                        help="s of EEG before the first volume; default: drawn for each run")
+    parser.add_argument(
+        "--group-effect", type=float, default=default.group_effect, help="0 to 1: less alpha in patients"
+    )
+    parser.add_argument(
+        "--lead",
+        type=float,
+        dest="lead_s",
+        default=None,
+        help="s of EEG before the first volume; default: drawn for each run",
+    )
     parser.add_argument("--seed", type=int, default=default.seed)
     options = vars(parser.parse_args(argv))
     dataset = options.pop("dataset")

@@ -124,12 +124,20 @@ def load_synthesizer(folder: Path) -> Synthesizer:
             tuple(map(float, card["freqs_hz"])),
             int(card["n_outputs"]),
         )
-        architecture, hashes, output_scale = card["architecture"], card["sha256"], np.array(card["output_scale"], dtype=np.float32)
+        architecture, hashes, output_scale = (
+            card["architecture"],
+            card["sha256"],
+            np.array(card["output_scale"], dtype=np.float32),
+        )
         options = card["architecture_options"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{card_path}: expected the card of a bundle, found it broken ({error!r}); save it anew") from error
+        raise ModelError(
+            f"{card_path}: expected the card of a bundle, found it broken ({error!r}); save it anew"
+        ) from error
     if architecture not in list_architectures():
-        raise ModelError(f"{card_path}: unknown architecture {architecture!r}; known: {', '.join(list_architectures())}")
+        raise ModelError(
+            f"{card_path}: unknown architecture {architecture!r}; known: {', '.join(list_architectures())}"
+        )
     for name in _FILES:
         if _sha256(folder / name) != hashes.get(name):
             raise ModelError(f"{folder / name}: is not the file that the card describes; copy the bundle anew")

@@ -55,9 +55,7 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
     from bids_eeg2fmri.reports.participant import participant_report
     from bids_eeg2fmri.workflow.participant import Task, process_participant
 
-    task = Task(
-        job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, provenance(job, engine)
-    )
+    task = Task(job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, provenance(job, engine))
     done: list[str] = []
     failures: dict[str, list[tuple[str, int]]] = {}
     for number, subject in enumerate(subjects):
@@ -79,7 +77,9 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
             logger.debug("sub-%s", subject, exc_info=True)
             if job.tracebacks:
                 traceback.print_exc()
-        headline = "failed" if subject not in done else derivatives.read_summary(subject).get("verdict", {}).get("headline")
+        headline = (
+            "failed" if subject not in done else derivatives.read_summary(subject).get("verdict", {}).get("headline")
+        )
         progress.finish(headline or "EEG only, prepared for the group level")
         if faults:
             failures[subject] = faults

@@ -15,6 +15,7 @@ from bids_eeg2fmri.bids.recordings import Recording, find_recordings
 from bids_eeg2fmri.bold.grid import percent_change
 from bids_eeg2fmri.bold.regions import Regions, tile_regions
 from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.eeg.spectrum import relative_to_mean
 from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError
 from bids_eeg2fmri.evaluation.metrics import Course, measure_agreement
 from bids_eeg2fmri.training.synthesizer import Synthesizer, load_synthesizer
@@ -115,7 +116,9 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
     else:
         for p in prepared:
             account.samples(p)
-            account.note(p.recording, "EEG only", "no BOLD to learn from; apply a model with --model, as the group level saves")
+            account.note(
+                p.recording, "EEG only", "no BOLD to learn from; apply a model with --model, as the group level saves"
+            )
     report("writing")
     account.close()
     return [(recording.name, error) for recording, error in failed]
@@ -125,14 +128,18 @@ class _Account:
     """Keep the books of a participant: what became of each recording, and where its files are."""
 
     def __init__(
-        self, task: Task, subject: str, recordings: Sequence[Recording], failed: Sequence[tuple[Recording, Eeg2FmriError]]
+        self,
+        task: Task,
+        subject: str,
+        recordings: Sequence[Recording],
+        failed: Sequence[tuple[Recording, Eeg2FmriError]],
     ):
         self.task = task
         self.derivatives = task.derivatives
         self.subject = subject
         self.scores: Scores | None = None
         self.results: dict[str, Any] = {}
-        self.entries = {
+        self.entries: dict[str, dict[str, Any]] = {
             r.name: {
                 "name": r.name,
                 "eeg": r.eeg.relative_to(task.dataset).as_posix() if r.eeg else None,
@@ -251,11 +258,19 @@ def _train(task: Task, account: _Account, prepared: Sequence[Prepared], report: 
     out = predict_out_of_sample(runs, settings, seed=task.seed, report=lambda what: report(f"training, {what}"))
     report("scoring")
     measured = [
-        percent_change(run.table, baseline) for run, baseline in zip(runs, out.baselines, strict=True) if run.table is not None
+        percent_change(run.table, baseline)
+        for run, baseline in zip(runs, out.baselines, strict=True)
+        if run.table is not None
     ]
     blocks = [np.where(complete, fold, -1) for complete, fold in zip(out.complete, out.folds, strict=True)]
     scores = score(
-        measured, out.predicted, blocks, tr_s=[run.tr_s for run in runs], regions=regions, settings=settings, seed=task.seed
+        measured,
+        out.predicted,
+        blocks,
+        tr_s=[run.tr_s for run in runs],
+        regions=regions,
+        settings=settings,
+        seed=task.seed,
     )
     account.scores = scores
     architecture = settings.training.architecture
@@ -263,7 +278,10 @@ def _train(task: Task, account: _Account, prepared: Sequence[Prepared], report: 
     report("training on all volumes")
     card = {
         "trained_on": [run.recording.name for run in runs],
-        "scores": {"pooled_r": float(scores.table.pooled_r.iloc[0]), "pooled_skill": float(scores.table.pooled_skill.iloc[0])},
+        "scores": {
+            "pooled_r": float(scores.table.pooled_r.iloc[0]),
+            "pooled_skill": float(scores.table.pooled_skill.iloc[0]),
+        },
     }
     synthesizer, _ = train_on_all(runs, settings, seed=task.seed, card=card)
     synthesizer.save(account.derivatives.model_folder(f"sub-{account.subject}"))
@@ -301,10 +319,13 @@ def _apply(task: Task, account: _Account, synthesizer: Synthesizer, prepared: Se
     measured, predictions, blocks = [], [], []
     outputs = []
     for p in prepared:
-        windows = make_windows([p.spectrum], [p.onsets_s], lags=lags)
+        spectrum = relative_to_mean(p.spectrum) if synthesizer.card["relative_power"] else p.spectrum
+        windows = make_windows([spectrum], [p.onsets_s], lags=lags)
         which = np.flatnonzero(windows.complete)
         if not len(which):
-            account.note(p.recording, "failed", f"no volume has the {lags[-1]:g} s of EEG before it that the model needs")
+            account.note(
+                p.recording, "failed", f"no volume has the {lags[-1]:g} s of EEG before it that the model needs"
+            )
             continue
         change = np.zeros((p.n_volumes, synthesizer.grid.n_voxels), dtype=np.float32)
         change[which] = synthesizer.predict(windows, which)
@@ -358,9 +379,7 @@ def _apply(task: Task, account: _Account, synthesizer: Synthesizer, prepared: Se
             {"volume": np.arange(p.n_volumes), "onset": p.onsets_s, "fold": np.nan, "synthesized": complete}
         )
         model = {"Architecture": name, "Training": "saved model", "TrainedOn": sorted(seen)}
-        account.synthesized(
-            p, synthesizer.grid, template * (1 + change / 100), volumes, account.sidecar(model, scores)
-        )
+        account.synthesized(p, synthesizer.grid, template * (1 + change / 100), volumes, account.sidecar(model, scores))
     for p, values, change, block in zip(scored, measured, predictions, blocks, strict=True):
         _write_agreement(account, p, regions, values, change, block, synthesizer.grid)
 
@@ -370,7 +389,9 @@ def _write_agreement(account: _Account, p: Prepared, regions: Regions, measured,
     out = nuisance(blocks, tr_s=p.tr_s, drift_period_s=account.task.settings.bold.drift_period_s)
     use = blocks >= 0
     agreement = measure_agreement([Course(measured[use], predicted[use], out)])
-    account.file(p.recording, "r_map", account.derivatives.write_map(p.recording, grid.image(agreement.r.astype(np.float32))))
+    account.file(
+        p.recording, "r_map", account.derivatives.write_map(p.recording, grid.image(agreement.r.astype(np.float32)))
+    )
     q, _ = np.linalg.qr(out)
     columns: dict[str, np.ndarray] = {"onset": p.onsets_s}
     for kind, table in (("measured", measured), ("synthesized", predicted)):

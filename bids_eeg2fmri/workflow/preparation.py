@@ -102,9 +102,7 @@ def prepare(recording: Recording, sampling: Sampling) -> Prepared:
         bold = read_bold(recording)
         markers = [Marker(source, code, onsets) for (source, code), onsets in eeg.markers.items()]
         try:
-            alignment = align(
-                markers, tr_s=bold.tr_s, n_volumes=bold.data.shape[3], n_discarded=bold.n_discarded
-            )
+            alignment = align(markers, tr_s=bold.tr_s, n_volumes=bold.data.shape[3], n_discarded=bold.n_discarded)
         except Eeg2FmriError as error:
             raise type(error)(f"{recording.eeg}: {error}") from None
         logger.info("%s: %s", recording.name, alignment.evidence)
@@ -169,7 +167,10 @@ def on_common_ground(prepared: Sequence[Prepared]) -> tuple[list[Prepared], list
     majority = max(grids, key=lambda grid: sum(grid.same_as(other) for other in grids))
     kept = [p for p in prepared if p.grid is not None and p.grid.same_as(majority)]
     left_out = [
-        (p.recording, f"its grid {p.grid.mask.shape} is not the {majority.mask.shape} of the other recordings at the same place")
+        (
+            p.recording,
+            f"its grid {p.grid.mask.shape} is not the {majority.mask.shape} of the other recordings at the same place",
+        )
         for p in prepared
         if p.grid is not None and not p.grid.same_as(majority)
     ]

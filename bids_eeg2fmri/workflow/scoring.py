@@ -74,7 +74,9 @@ def score(
     by_voxel: dict[str, Agreement] = {}
     by_region: dict[str, Agreement] = {}
     chance = None
-    out = [nuisance(b, tr_s=tr, drift_period_s=settings.bold.drift_period_s) for b, tr in zip(blocks, tr_s, strict=True)]
+    out = [
+        nuisance(b, tr_s=tr, drift_period_s=settings.bold.drift_period_s) for b, tr in zip(blocks, tr_s, strict=True)
+    ]
     use = [b >= 0 for b in blocks]
     for number, (name, prediction) in enumerate(predicted.items()):
         voxels = [Course(m[u], p[u], n) for m, p, u, n in zip(measured, prediction, use, out, strict=True)]

@@ -10,7 +10,7 @@ import numpy as np
 from bids_eeg2fmri import __version__
 from bids_eeg2fmri.bold.basis import Basis, fit_basis
 from bids_eeg2fmri.bold.drift import drift_regressors, remove_drift
-from bids_eeg2fmri.bold.grid import Grid, percent_change
+from bids_eeg2fmri.bold.grid import percent_change
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_features
 from bids_eeg2fmri.evaluation.splits import Split, block_of_volume, split_in_blocks, split_inner
@@ -104,9 +104,7 @@ def predict_out_of_sample(
             baselines[number][rows] = learned.baselines[number]
         if trainer is None or trainer.spec.n_outputs != learned.targets.shape[1]:
             trainer = make_trainer(runs[0], lags, learned.targets.shape[1], settings, seed=seed)
-        histories.append(trainer.fit(
-            windows, learned.targets, split.train, split.inner, independent=independent
-        ))
+        histories.append(trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent))
         logger.debug("fold %d: %d epochs", fold, histories[-1].best_epoch)
         by_name = {
             architecture: trainer.predict(windows, split.test),
@@ -131,13 +129,23 @@ def train_on_all(
     split = split_inner(windows.recording, windows.volume, windows.complete, gap=gap)
     learned = learn_targets(runs, windows, split.train, settings)
     trainer = make_trainer(runs[0], lags, learned.targets.shape[1], settings, seed=seed)
-    history = trainer.fit(
-        windows, learned.targets, split.train, split.inner, independent=independent_share(runs)
-    )
+    history = trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent_share(runs))
     grid = runs[0].grid
     assert grid is not None
-    template = grid.array(np.mean([table.mean(0) for table in learned.baselines_2d()], axis=0))
-    return make_synthesizer(trainer, learned.basis, grid, template, runs[0], settings, card), history
+    template = grid.array(np.mean(learned.baselines, axis=0))
+    run = runs[0]
+    about = card_of(
+        settings,
+        positions=run.positions,
+        step_s=run.spectrum.step_s,
+        tr_s=run.tr_s,
+        frame_s=settings.spectrum.frame_s,
+        relative_power=False,
+    )
+    synthesizer = Synthesizer(
+        trainer.model, trainer.spec, learned.basis, grid, template, trainer.output_scale, about | card
+    )
+    return synthesizer, history
 
 
 @dataclass(frozen=True)
@@ -156,9 +164,6 @@ class Learned:
     baselines: list[np.ndarray]
     basis: Basis
     targets: np.ndarray
-
-    def baselines_2d(self) -> list[np.ndarray]:
-        return [baseline[None] for baseline in self.baselines]
 
 
 def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray, settings: Settings) -> Learned:
@@ -179,37 +184,28 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
 
 
 def make_trainer(run: Prepared, lags: np.ndarray, n_outputs: int, settings: Settings, *, seed: int) -> Trainer:
-    spec = SampleSpec(
-        tuple(lags.tolist()), run.spectrum.channels, tuple(run.spectrum.freqs_hz.tolist()), n_outputs
-    )
+    """Make the network of the settings for windows like those of a run."""
+    spec = SampleSpec(tuple(lags.tolist()), run.spectrum.channels, tuple(run.spectrum.freqs_hz.tolist()), n_outputs)
     t = settings.training
     return Trainer(t.architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed)
 
 
-def make_synthesizer(
-    trainer: Trainer, basis: Basis, grid: Grid, template: np.ndarray, run: Prepared, settings: Settings, card: dict[str, Any]
-) -> Synthesizer:
-    """Put a trained network and its card together."""
-    return Synthesizer(
-        trainer.model,
-        trainer.spec,
-        basis,
-        grid,
-        template,
-        trainer.output_scale,
-        {
-            "architecture": settings.training.architecture,
-            "architecture_options": {},
-            "positions_m": run.positions,
-            "frame_s": settings.spectrum.frame_s,
-            "step_s": run.spectrum.step_s,
-            "tr_s": run.tr_s,
-            "settings": settings.as_dict(),
-            "settings_hash": settings.hash,
-            "bids_eeg2fmri": __version__,
-        }
-        | card,
-    )
+def card_of(
+    settings: Settings, *, positions: list, step_s: float, tr_s: float, frame_s: float, relative_power: bool
+) -> dict[str, Any]:
+    """Describe a synthesizer for its bundle: how EEG has to be prepared for it, and what made it."""
+    return {
+        "architecture": settings.training.architecture,
+        "architecture_options": {},
+        "positions_m": positions,
+        "frame_s": frame_s,
+        "step_s": step_s,
+        "tr_s": tr_s,
+        "relative_power": relative_power,
+        "settings": settings.as_dict(),
+        "settings_hash": settings.hash,
+        "bids_eeg2fmri": __version__,
+    }
 
 
 def describe_history(histories: Sequence[History]) -> list[dict[str, Any]]:

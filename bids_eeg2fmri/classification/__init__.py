@@ -1,0 +1,1 @@
+"""From synthesized BOLD to a group."""

@@ -1,0 +1,298 @@
+"""Charts as images inside the page, each with its content in words for those who don't see it."""
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bids_eeg2fmri.reports.wording import count, number, p_value, place
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Distinct for colour-blind eyes and in print (Okabe and Ito).
+INK, GREY, BLUE, ORANGE, GREEN, PINK = "#1c2330", "#8a919c", "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+# Wide enough for a column on a desktop; its letters are still read when a phone makes it 340 pixels wide.
+WIDTH_INCH = 5.2
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image and what it shows.
+
+    Attributes
+    ----------
+    uri : str
+        The image itself, as a ``data:`` URI.
+    alt : str
+        What it shows, in words and numbers.
+    caption : str
+        How to read it.
+    width_px, height_px : int
+        On a screen of 96 pixels per inch.
+    """
+
+    uri: str
+    alt: str
+    caption: str
+    width_px: int
+    height_px: int
+
+
+@contextmanager
+def blank(height_inch: float, *, layout: str | None = "constrained") -> Iterator["Figure"]:
+    """Give an empty figure in the style of the reports; draw and turn it into a picture inside the ``with``."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    style = {
+        "font.family": "DejaVu Sans",  # comes with matplotlib
+        "font.size": 10.5,
+        "axes.titlesize": 10.5,
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": GREY,
+        "axes.labelcolor": INK,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "legend.frameon": False,
+        "lines.linewidth": 1.4,
+        "text.parse_math": False,  # a channel or condition may be called "$"
+        "svg.fonttype": "path",
+        "svg.hashsalt": "bids_eeg2fmri",  # the same numbers give the same file
+    }
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(WIDTH_INCH, height_inch), layout=layout, facecolor="white")
+        FigureCanvasAgg(figure)
+        yield figure
+
+
+def picture(figure: "Figure", *, alt: str, caption: str = "", pixels: bool = False) -> Picture:
+    """Turn a figure into a picture: lines as SVG, images as pixels."""
+    buffer = io.BytesIO()
+    if pixels:
+        figure.savefig(buffer, format="png", dpi=144, pil_kwargs={"optimize": True})
+    else:
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    kind = "png" if pixels else "svg+xml"
+    uri = f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    width, height = figure.get_size_inches()
+    return Picture(uri, alt, caption, round(96 * width), round(96 * height))
+
+
+def draw_chance(chance: Mapping[str, Any]) -> Picture:
+    """Show the r of predictions that were shifted in time, and the r of the true alignment among them."""
+    null = np.array(chance["null_pooled_r"], dtype=float)
+    observed, p = float(chance["pooled_r"]), chance.get("p")
+    reached = int(np.sum(null >= observed))
+    with blank(2.9) as figure:
+        axes = figure.subplots()
+        edges = np.histogram_bin_edges(null, bins=min(40, max(8, len(null) // 15)))
+        axes.hist(null, bins=edges, color=GREY, label="shifted in time: chance")
+        axes.axvline(observed, color=ORANGE, linewidth=2.5, label=f"true alignment: r = {number(observed, 3)}")
+        axes.set_xlabel("r over the whole brain")
+        axes.set_ylabel("number of shifts")
+        # Above the axes, where no bar can lie under it.
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, fontsize=9.5)
+        return picture(
+            figure,
+            alt=f"Histogram of r for {count(len(null), 'shift')} of the prediction in time, from {number(null.min(), 3)} to "
+            f"{number(null.max(), 3)}. The r at the true alignment, {number(observed, 3)}, is reached or exceeded by "
+            f"{reached} of them; p = {p_value(p)}.",
+            caption="A shift keeps everything of the prediction but its timing. If the line lies within the grey bars, the "
+            "prediction is no better than one that has nothing to do with the EEG of the moment.",
+        )
+
+
+def draw_alignment(alignment: Mapping[str, Any], *, tr_s: float) -> Picture:
+    """Show how far the volume markers lie from where they are expected."""
+    residual_ms = np.array(alignment["residual_ms"], dtype=float)
+    volumes = np.arange(len(residual_ms))
+    drift_ppm = float(alignment.get("drift_ppm") or 0.0)
+    clock_ms = volumes * tr_s * drift_ppm * 1e-3
+    largest = float(np.abs(residual_ms).max())
+    with blank(3.9) as figure:
+        above, below = figure.subplots(2, 1, sharex=True)
+        above.plot(volumes, clock_ms + residual_ms, ".", color=BLUE, markersize=4, label="markers found")
+        above.plot(volumes, clock_ms, color=ORANGE, label="clock fitted to them")
+        above.set_title("Found, against the repetition time of the BOLD file", pad=22)
+        above.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=2, fontsize=9.5)
+        below.plot(volumes, residual_ms, ".", color=BLUE, markersize=4)
+        below.axhline(0, color=ORANGE)
+        below.set_title("Found, against that clock: what is used")
+        below.set_xlabel("volume")
+        for axes, values in ((above, clock_ms + residual_ms), (below, residual_ms)):
+            # A scale below a millisecond would blow nothing up to a pattern.
+            reach = max(1.0, 1.15 * float(np.abs(values).max()))
+            axes.set_ylim(-reach, reach)
+            axes.set_ylabel("late by (ms)")
+        return picture(
+            figure,
+            alt=f"Two charts over {count(len(volumes), 'volume')}. Markers drift by {number(drift_ppm, 1)} parts per million "
+            f"against the repetition time of the BOLD file, {number(clock_ms[-1], 1)} ms by the last volume. Around the "
+            f"fitted clock they scatter by {number(alignment.get('jitter_ms'), 2)} ms, at most {number(largest, 2)} ms.",
+            caption="Each dot is one volume marker. A step or a bend would mean that volumes and EEG do not belong together "
+            "throughout; a slope in the upper chart is a difference of the two clocks and is corrected.",
+        )
+
+
+def draw_spectra(spectrum: Mapping[str, Any]) -> Picture:
+    """Show the mean power of each channel over frequency."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+
+    freqs = np.array(spectrum["freqs_hz"], dtype=float)
+    power = np.array(spectrum["mean_db"], dtype=float) + 120  # from V^2 to microvolt^2
+    names = spectrum["channels"]
+    middle = np.median(power, axis=0)
+    distance = (power - middle).mean(axis=1)
+    farthest = int(np.argmax(np.abs(distance)))
+    front = np.array(
+        [np.nan if xyz is None else xyz[1] for xyz in spectrum.get("positions_m") or [None] * len(names)], float
+    )
+    known = np.isfinite(front)
+    with blank(3.2) as figure:
+        axes = figure.subplots()
+        if known.any() and np.ptp(front[known]) > 0:
+            # The light end of the scale would not be seen on white.
+            scale = colormaps["viridis"].resampled(256)
+            shade = (front - front[known].min()) / np.ptp(front[known])
+            colors = [scale(0.85 * s) if k else GREY for s, k in zip(shade, known, strict=True)]
+            bar = figure.colorbar(
+                ScalarMappable(cmap=scale), ax=axes, aspect=30, ticks=[0, 0.85], boundaries=np.linspace(0, 0.85, 50)
+            )
+            bar.ax.set_yticklabels(["back", "front"])
+            bar.outline.set_visible(False)
+        else:
+            colors = [GREY] * len(names)
+        for line, color in zip(power, colors, strict=True):
+            axes.plot(freqs, line, color=color, linewidth=0.9, alpha=0.8)
+        axes.plot(freqs, middle, color=INK, linewidth=2.2, label="median of the channels")
+        axes.legend(fontsize=9.5)
+        axes.set_xlabel("frequency (Hz)")
+        axes.set_ylabel("power (dB re 1 µV²/Hz)")
+        peak = _rhythm(freqs, middle)
+        return picture(
+            figure,
+            alt=f"Power of {count(len(names), 'channel')} from {number(freqs[0], 0)} to {number(freqs[-1], 0)} Hz. The median "
+            f"falls from {number(middle[0], 0)} to {number(middle[-1], 0)} dB{peak}. {_channel(names[farthest])} "
+            f"lies farthest from it, by {number(distance[farthest], 1)} dB on average.",
+            caption=f"Mean over the recording, one line per channel, average reference. Farthest from the median: "
+            f"{_channel(names[farthest])}, {number(distance[farthest], 1)} dB on average. A channel that stands apart by more than about "
+            "10 dB is worth a look.",
+        )
+
+
+def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]], events: pd.DataFrame | None = None) -> Picture:
+    """Show measured and synthesized signal change of some regions over time.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``onset`` and, for each region, ``<name>_measured`` and ``<name>_synthesized``.
+    chosen : sequence of (title, region)
+    events : DataFrame, optional
+        ``onset`` from the first volume, ``duration``, and perhaps ``trial_type``.
+    """
+    onset = table["onset"].to_numpy(dtype=float)
+    time_s = onset - onset[0]
+    told = []
+    with blank(2.3 * len(chosen) + 0.5) as figure:
+        panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (title, region) in zip(panels, chosen, strict=True):
+            measured, synthesized = (
+                table[f"{region}_{kind}"].to_numpy(dtype=float) for kind in ("measured", "synthesized")
+            )
+            r = _correlation(measured, synthesized)
+            for event in [] if events is None else events.to_dict("records"):
+                axes.axvspan(
+                    event["onset"], event["onset"] + max(float(event["duration"]), 0.5), color="#e9ecf1", zorder=0
+                )
+            axes.plot(time_s, measured, color=GREY, linewidth=1.1, label="measured")
+            axes.plot(time_s, synthesized, color=ORANGE, linewidth=2, label="synthesized from EEG")
+            axes.set_title(f"{title} region, {region}: r = {number(r)}")
+            axes.set_ylabel("signal change (%)")
+            told.append(
+                f"{title} region, {region} ({place(region) or 'no position'}): r = {number(r)}; the measured course varies "
+                f"by {number(np.nanstd(measured))} %, the synthesized one by {number(np.nanstd(synthesized))} % (standard "
+                "deviation)."
+            )
+        panels[-1].set_xlabel("time from the first volume (s)")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=9.5)
+        shaded = "" if events is None or events.empty else f" Shaded: task events{_conditions(events)}."
+        return picture(
+            figure,
+            alt="Measured and synthesized signal change over time. " + " ".join(told),
+            caption="Drift and the mean of each held-out block are removed from both. Best: the region with the highest r over all "
+            "recordings, chosen afterwards, which flatters the model; typical: the region with the median r. The synthesized "
+            f"course is smaller by nature: a prediction holds only what it is sure of.{shaded}",
+        )
+
+
+def draw_training(histories: Sequence[Mapping[str, Any]]) -> Picture:
+    """Show the loss of each fold over the epochs."""
+    from matplotlib.lines import Line2D
+
+    colors, dashes = (BLUE, ORANGE, GREEN, PINK, INK), ("-", "--", "-.", ":")
+    with blank(3.3) as figure:
+        panels = figure.subplots(1, 2, sharey=True)
+        handles = []
+        for number_of_fold, history in enumerate(histories):
+            # Colours repeat after five folds; the dashes then tell them apart.
+            look = {"color": colors[number_of_fold % 5], "linestyle": dashes[number_of_fold // 5 % 4]}
+            for axes, kind in zip(panels, ("training_loss", "validation_loss"), strict=True):
+                loss = history[kind]
+                axes.plot(np.arange(1, len(loss) + 1), loss, **look)
+            best = int(history["best_epoch"])
+            if 1 <= best <= len(history["validation_loss"]):
+                panels[1].plot(best, history["validation_loss"][best - 1], "o", color=look["color"], markersize=5)
+            handles.append(Line2D([], [], **look, label=f"{number_of_fold + 1}"))
+        for axes, title in zip(panels, ("Training", "Validation"), strict=True):
+            axes.axhline(1, color=GREY, linewidth=1, zorder=0)
+            axes.set_title(title)
+            axes.set_xlabel("epoch")
+        panels[0].set_ylabel("squared error / variance")
+        figure.legend(handles=handles, title="fold", loc="outside upper left", ncols=min(len(handles), 10), fontsize=9.5,
+                      alignment="left", columnspacing=1.2, handlelength=1.6)  # fmt: skip
+        lowest = [min(history["validation_loss"]) for history in histories if history["validation_loss"]]
+        epochs = [int(history["best_epoch"]) for history in histories]
+        return picture(
+            figure,
+            alt=f"Loss over the epochs for {count(len(histories), 'fold')}. Best validation loss between "
+            f"{number(min(lowest, default=None))} and {number(max(lowest, default=None))}, after {min(epochs)} to "
+            f"{max(epochs)} epochs; 1 is as good as predicting no change.",
+            caption="Dots: the epoch with the lowest validation loss, for which the final network of the fold is trained. At the "
+            "grey line, 1, the network is as good as predicting no change. Validation data is part of the training "
+            "data of the fold; the held-out volumes are not looked at.",
+        )
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
+    use = np.isfinite(a) & np.isfinite(b)
+    if use.sum() < 3 or a[use].std() == 0 or b[use].std() == 0:
+        return None
+    return float(np.corrcoef(a[use], b[use])[0, 1])
+
+
+def _rhythm(freqs: np.ndarray, power: np.ndarray) -> str:
+    """Name the highest peak between 6 and 14 Hz, if there is one."""
+    inner = [i for i in range(1, len(freqs) - 1) if 6 <= freqs[i] <= 14 and power[i - 1] < power[i] >= power[i + 1]]
+    return f", with a peak at {number(freqs[max(inner, key=lambda i: power[i])], 0)} Hz" if inner else ""
+
+
+def _channel(name: object) -> str:
+    return f"channel {name}"
+
+
+def _conditions(events: pd.DataFrame) -> str:
+    kinds = sorted({str(kind) for kind in events.get("trial_type", pd.Series(dtype=str)).dropna()})
+    more = f" and {len(kinds) - 5} more" if len(kinds) > 5 else ""
+    return f" ({', '.join(kinds[:5])}{more})" if kinds else ""

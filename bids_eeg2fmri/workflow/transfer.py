@@ -1,0 +1,284 @@
+"""Transfer between participants: learn from some, synthesize the others."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bids_eeg2fmri.bids.derivatives import Derivatives
+from bids_eeg2fmri.bold.basis import fit_basis
+from bids_eeg2fmri.bold.drift import drift_regressors, remove_drift
+from bids_eeg2fmri.bold.grid import Grid
+from bids_eeg2fmri.bold.regions import Regions, tile_regions
+from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.eeg.spectrum import Spectrum, relative_to_mean
+from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge
+from bids_eeg2fmri.evaluation.splits import Split, split_by_participant
+from bids_eeg2fmri.models.spec import SampleSpec
+from bids_eeg2fmri.training.fitting import Schedule, Trainer
+from bids_eeg2fmri.training.synthesizer import Synthesizer
+from bids_eeg2fmri.windows import Windows, lags_s, make_windows
+from bids_eeg2fmri.workflow.scoring import RIDGE, Scores, score
+from bids_eeg2fmri.workflow.training import Learned, card_of
+
+logger = logging.getLogger(__name__)
+
+# A ridge in its dual form costs the cube of its samples.
+MOST_RIDGE_SAMPLES = 1500
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A recording as the participant level left it.
+
+    Attributes
+    ----------
+    participant, name, path : str
+    spectrum : Spectrum
+        Relative to its own mean.
+    level_db : array of shape (channels, frequencies)
+        That mean.
+    onsets_s : array of shape (volumes,)
+    positions : array of shape (channels, 3)
+        In m, NaN where unknown.
+    grid : Grid or None
+        None without BOLD.
+    """
+
+    participant: str
+    name: str
+    path: str
+    spectrum: Spectrum
+    level_db: np.ndarray
+    onsets_s: np.ndarray
+    tr_s: float
+    frame_s: float
+    positions: np.ndarray
+    grid: Grid | None
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Predictions of participants by models of the others.
+
+    Attributes
+    ----------
+    scores : dict of participant to Scores
+    courses : dict of participant to list of arrays of shape (volumes, regions)
+        Synthesized percent signal change, out of sample; participants without BOLD by the model trained on all.
+    mean_r : array of shape (voxels,)
+        Average over participants (by Fisher's z).
+    grid, regions : Grid, Regions
+        Voxels that all participants have.
+    synthesizer : Synthesizer
+        Trained on all participants.
+    """
+
+    scores: dict[str, Scores]
+    courses: dict[str, list[np.ndarray]]
+    mean_r: np.ndarray
+    grid: Grid
+    regions: Regions
+    synthesizer: Synthesizer
+
+
+def read_sample(derivatives: Derivatives, participant: str, name: str, path: str) -> Sample:
+    """Read a recording without its BOLD."""
+    arrays = derivatives.read_samples(path, leave_out=("change", "baseline"))
+    spectrum = Spectrum(arrays["power"], arrays["freqs_hz"], arrays["ends_s"], tuple(map(str, arrays["channels"])))
+    return Sample(
+        participant,
+        name,
+        path,
+        relative_to_mean(spectrum),
+        spectrum.power.mean(0),
+        arrays["onsets_s"],
+        float(arrays["tr_s"]),
+        float(arrays["frame_s"]),
+        arrays["positions_m"],
+        Grid(arrays["mask"], arrays["affine"]) if "mask" in arrays else None,
+    )
+
+
+def transfer(
+    derivatives: Derivatives,
+    samples: Sequence[Sample],
+    settings: Settings,
+    *,
+    seed: int,
+    card: Mapping[str, Any],
+    report: Callable[[str], None],
+) -> Transfer:
+    """Leave one participant out, for each; then train on all.
+
+    Parameters
+    ----------
+    samples : sequence of Sample
+        With the same channels and frequencies; those with BOLD on the same grid.
+
+    Raises
+    ------
+    InputDataError
+        If fewer than three participants have BOLD.
+    """
+    with_bold = [s for s in samples if s.grid is not None]
+    everyone = sorted({s.participant for s in with_bold})
+    grids = [s.grid for s in with_bold if s.grid is not None]
+    grid = Grid(np.logical_and.reduce([g.mask for g in grids]), grids[0].affine)
+    regions = tile_regions(grid)
+    step_s = float(np.median([s.spectrum.step_s for s in with_bold]))
+    lags = lags_s(span_s=settings.window.span_s, step_s=step_s)
+    windows = make_windows([s.spectrum for s in with_bold], [s.onsets_s for s in with_bold], lags=lags)
+    participant = np.array([everyone.index(s.participant) for s in with_bold])[windows.recording]
+    # Refuses too few participants before anything is computed.
+    splits = [split_by_participant(participant, i, usable=windows.complete) for i in range(len(everyone))]
+
+    reduced = []
+    for number, sample in enumerate(with_bold):
+        report(f"reading {sample.name}")
+        reduced.append(_reduce(derivatives, sample, grid, windows, number, settings))
+    template = np.mean([_baseline(derivatives, sample, grid) for sample in with_bold], axis=0)
+
+    first = with_bold[0]
+    trainer: Trainer | None = None
+    bands = windows.power @ band_weights(first.spectrum.freqs_hz)
+    independent = min(1.0, min(s.tr_s for s in with_bold) / 6.0)
+    scores: dict[str, Scores] = {}
+    courses: dict[str, list[np.ndarray]] = {}
+    z = np.zeros(grid.n_voxels)
+    for i, who in enumerate(everyone):
+        report(f"transfer to {who} ({i + 1} of {len(everyone)})")
+        learned = _learn(windows, splits[i].train, reduced, settings)
+        trainer = _trainer(trainer, first, lags, learned, settings, seed)
+        trainer.fit(windows, learned.targets, splits[i].train, splits[i].inner, independent=independent)
+        by_name = {
+            settings.training.architecture: trainer.predict(windows, splits[i].test),
+            RIDGE: _ridge(windows, bands, learned.targets, splits[i], independent),
+        }
+        scores[who], courses[who] = _score(
+            derivatives, with_bold, windows, splits[i].test, learned, by_name, grid, regions, settings, seed
+        )
+        r = scores[who].voxels[settings.training.architecture].r
+        z += np.arctanh(np.clip(r, -0.999, 0.999)) / len(everyone)
+
+    report("training on all participants")
+    everything = _train_all(windows, participant)
+    learned = _learn(windows, everything.train, reduced, settings)
+    trainer = _trainer(trainer, first, lags, learned, settings, seed)
+    trainer.fit(windows, learned.targets, everything.train, everything.inner, independent=independent)
+    positions = [xyz.tolist() if np.isfinite(xyz).all() else None for xyz in first.positions]
+    synthesizer = Synthesizer(
+        trainer.model,
+        trainer.spec,
+        learned.basis,
+        grid,
+        grid.array(template),
+        trainer.output_scale,
+        card_of(
+            settings, positions=positions, step_s=step_s, tr_s=first.tr_s, frame_s=first.frame_s, relative_power=True
+        )
+        | {"trained_on": [s.name for s in with_bold]}
+        | dict(card),
+    )
+    for sample in samples:
+        if sample.grid is None:
+            own = make_windows([sample.spectrum], [sample.onsets_s], lags=lags)
+            change = synthesizer.predict(own, np.flatnonzero(own.complete))
+            courses.setdefault(sample.participant, []).append(regions.mean(change))
+    return Transfer(scores, courses, np.tanh(z), grid, regions, synthesizer)
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """Drift-free percent signal change of a run's usable volumes, by its own leading directions."""
+
+    rows: np.ndarray  # positions of the windows
+    coefficients: np.ndarray  # (volumes, directions)
+    directions: np.ndarray  # (directions, voxels)
+
+
+def _reduce(derivatives, sample: Sample, grid: Grid, windows: Windows, number: int, settings: Settings) -> _Reduced:
+    rows = np.flatnonzero((windows.recording == number) & windows.complete)
+    volumes = windows.volume[rows]
+    drift = drift_regressors(len(sample.onsets_s), tr_s=sample.tr_s, shortest_period_s=settings.bold.drift_period_s)
+    change = remove_drift(_change(derivatives, sample, grid)[volumes], drift[volumes])
+    # Twice as many directions as the group's basis keeps: what is lost here is below its noise.
+    basis = fit_basis(change, 2 * settings.bold.n_components)
+    return _Reduced(rows, basis.project(change), basis.components)
+
+
+def _learn(windows: Windows, train: np.ndarray, reduced: Sequence[_Reduced], settings: Settings) -> Learned:
+    """Fit the basis to training participants only; NaN marks everybody else's targets."""
+    used = [r for r in reduced if np.isin(r.rows, train).all()]
+    # The scatter of all volumes is that of each run's directions, weighed by how much it varies along them.
+    weighted = np.concatenate([np.linalg.norm(r.coefficients, axis=0)[:, None] * r.directions for r in used])
+    basis = fit_basis(weighted, settings.bold.n_components)
+    targets = np.full((len(windows), len(basis.components)), np.nan, dtype=np.float32)
+    for r in used:
+        targets[r.rows] = r.coefficients @ basis.project(r.directions)
+    return Learned([], basis, targets)
+
+
+def _trainer(trainer: Trainer | None, sample: Sample, lags, learned: Learned, settings: Settings, seed: int) -> Trainer:
+    n_outputs = learned.targets.shape[1]
+    if trainer is not None and trainer.spec.n_outputs == n_outputs:
+        return trainer
+    t = settings.training
+    spec = SampleSpec(
+        tuple(lags.tolist()), sample.spectrum.channels, tuple(sample.spectrum.freqs_hz.tolist()), n_outputs
+    )
+    return Trainer(t.architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed)
+
+
+def _ridge(windows: Windows, bands: np.ndarray, targets: np.ndarray, split: Split, independent: float) -> np.ndarray:
+    stride = max(1, -(-len(split.train) // MOST_RIDGE_SAMPLES))
+    train = split.train[::stride]
+    learn, judge = (np.flatnonzero(np.isin(train, part)) for part in split.inner)
+
+    def features(which):
+        return bands[windows.frames[which]].reshape(len(which), -1)
+
+    ridge = fit_ridge(features(train), targets[train], learn, judge, independent=min(1.0, independent * stride))
+    return ridge.predict(features(split.test))
+
+
+def _score(derivatives, samples, windows, test, learned, by_name, grid, regions, settings, seed):
+    measured, blocks, tr_s = [], [], []
+    predicted: dict[str, list[np.ndarray]] = {name: [] for name in [*by_name, "mean image"]}
+    courses = []
+    for number in np.unique(windows.recording[test]):
+        sample = samples[number]
+        rows = windows.recording[test] == number
+        volumes = windows.volume[test][rows]
+        measured.append(_change(derivatives, sample, grid))
+        blocks.append(np.where(np.isin(np.arange(len(sample.onsets_s)), volumes), 0, -1))
+        tr_s.append(sample.tr_s)
+        for name, coefficients in by_name.items():
+            change = np.zeros_like(measured[-1])
+            change[volumes] = learned.basis.expand(coefficients[rows].astype(np.float32))
+            predicted[name].append(change)
+        predicted["mean image"].append(np.zeros_like(measured[-1]))
+        courses.append(regions.mean(predicted[settings.training.architecture][-1][volumes]))
+    scores = score(measured, predicted, blocks, tr_s=tr_s, regions=regions, settings=settings, seed=seed)
+    return scores, courses
+
+
+def _train_all(windows: Windows, participant: np.ndarray) -> Split:
+    """Train on everybody; the last participant judges when to stop."""
+    train = np.flatnonzero(windows.complete)
+    judge = participant[train] == participant.max()
+    return Split(train, np.array([], dtype=int), (train[~judge], train[judge]))
+
+
+def _change(derivatives: Derivatives, sample: Sample, grid: Grid) -> np.ndarray:
+    """Measured percent signal change on the group's voxels, from disk."""
+    assert sample.grid is not None
+    change = derivatives.read_samples(sample.path, only=("change",))["change"]
+    return change[:, grid.mask[sample.grid.mask]]
+
+
+def _baseline(derivatives: Derivatives, sample: Sample, grid: Grid) -> np.ndarray:
+    assert sample.grid is not None
+    return derivatives.read_samples(sample.path, only=("baseline",))["baseline"][grid.mask[sample.grid.mask]]
