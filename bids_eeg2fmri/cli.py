@@ -102,6 +102,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             logging.getLogger(__name__).exception("stopped")
         print(f"bids_eeg2fmri: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception as error:
+        if options.verbose > 1:
+            logging.getLogger(__name__).exception("stopped")
+        print(f"bids_eeg2fmri: software error: {error!r}; run again with -v -v and report it", file=sys.stderr)
+        return Eeg2FmriError.exit_code
 
 
 def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
@@ -115,6 +120,7 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         os.environ[variable] = str(n_cpus)
     _start_logging(options.verbose)
 
+    _refuse_useless(options)
     check_dataset(options.bids_dir, validate=not options.skip_bids_validation)
 
     filters = _filters(options)
@@ -129,7 +135,7 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     bundle, overrides = _model(options.model)
     settings = load_settings(options.config_file, overrides)
     if options.analysis_level == "participant" and options.dry_run:
-        return executor.print_plan(options.bids_dir, subjects, filters)
+        return executor.print_plan(options.bids_dir, subjects, filters, with_model=bundle is not None)
     job = executor.Job(
         dataset=options.bids_dir,
         output=options.output_dir,
@@ -147,6 +153,21 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             job, labels=_labels(options.participant_label, "sub-"), group_column=options.group_column
         )
     return executor.run_participants(job, subjects, stop_on_first_crash=options.stop_on_first_crash)
+
+
+def _refuse_useless(options: argparse.Namespace) -> None:
+    """Refuse options that the level has no use for: nothing is accepted and ignored."""
+    participant_only = (
+        *("session_label", "task_label", "run_label", "bids_filter_file", "list_participants", "dry_run"),
+        "stop_on_first_crash",
+    )
+    useless = participant_only if options.analysis_level == "group" else ("group_column",)
+    for name in useless:
+        if getattr(options, name):
+            other = "participant" if options.analysis_level == "group" else "group"
+            raise UsageError(f"--{name.replace('_', '-')}: is for the {other} level; leave it out")
+    if options.analysis_level == "group" and options.model and Path(options.model).is_dir():
+        raise UsageError("--model: the group level trains; a saved model is applied at the participant level")
 
 
 def available_cpus() -> int:

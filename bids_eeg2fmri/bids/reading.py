@@ -89,7 +89,7 @@ def read_eeg(recording: Recording) -> Eeg:
             f"{path}: expected {stated:g} s as RecordingDuration in its sidecar says, found {duration:.1f} s; the file is "
             "cut short, copy it anew"
         )
-    if not len(mne.pick_types(raw.info, eeg=True)):
+    if not len(mne.pick_types(raw.info, eeg=True, exclude=())):
         raise InputDataError(f"{path}: expected EEG channels, found none; check the types in channels.tsv")
 
     markers: dict[tuple[str, str], np.ndarray] = {}
@@ -198,6 +198,12 @@ def _check_brainvision(path: Path) -> None:
         remedy = "run datalad get" if data.is_symlink() else "complete the dataset, or correct DataFile in the header"
         raise MissingFilesError(
             f"{path}: expected its data file {name or '(none named)'} beside it, found none; {remedy}"
+        )
+    markers = header.get("MarkerFile", "").replace("$b", path.stem)
+    if markers and not path.with_name(markers).exists():
+        raise MissingFilesError(
+            f"{path}: expected its marker file {markers} beside it, found none; complete the dataset, or correct MarkerFile "
+            "in the header"
         )
     width = {"INT_16": 2, "UINT_16": 2, "IEEE_FLOAT_32": 4, "INT_32": 4}.get(header.get("BinaryFormat", "").upper())
     n_channels = int(header["NumberOfChannels"]) if header.get("NumberOfChannels", "").isdigit() else 0

@@ -142,19 +142,21 @@ def find_recordings(
         key = tuple(_comparable(file.entities.get(entity)) for entity in PAIRING_ENTITIES)
         by_key.setdefault(key, {"eeg": [], "bold": []})[file.entities["suffix"]].append(file)
     recordings = [
-        recording for group in by_key.values() for recording in _pair(subject, group["eeg"], group["bold"], by_key)
+        recording
+        for group in by_key.values()
+        for recording in _pair(dataset, subject, group["eeg"], group["bold"], by_key)
     ]
     return sorted(recordings, key=lambda recording: recording.name)
 
 
-def _pair(subject: str, eeg: list, bold: list, everything: Mapping) -> list[Recording]:
+def _pair(dataset: Path, subject: str, eeg: list, bold: list, everything: Mapping) -> list[Recording]:
     same = "same " + ", ".join(PAIRING_ENTITIES[:-1]) + " and run"
     if len(eeg) == 1 and len(bold) == 1:
         return [
             Recording(
                 subject,
-                Path(eeg[0].path),
-                Path(bold[0].path),
+                dataset / eeg[0].relpath,
+                dataset / bold[0].relpath,
                 same,
                 dict(bold[0].get_metadata()),
                 dict(eeg[0].get_metadata()),
@@ -169,8 +171,8 @@ def _pair(subject: str, eeg: list, bold: list, everything: Mapping) -> list[Reco
         others = sum(len(group["eeg"]) for group in everything.values())
         reason = f"no EEG with the {same}" if others else "this participant has no EEG"
     return [
-        *(Recording(subject, Path(file.path), None, reason, {}, dict(file.get_metadata())) for file in eeg),
-        *(Recording(subject, None, Path(file.path), reason, dict(file.get_metadata()), {}) for file in bold),
+        *(Recording(subject, dataset / file.relpath, None, reason, {}, dict(file.get_metadata())) for file in eeg),
+        *(Recording(subject, None, dataset / file.relpath, reason, dict(file.get_metadata()), {}) for file in bold),
     ]
 
 

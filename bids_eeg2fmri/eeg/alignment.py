@@ -89,9 +89,13 @@ def align(markers: Sequence[Marker], *, tr_s: float, n_volumes: int, n_discarded
     closest = [m for m in fitting if len(m.onsets_s) == min(len(other.onsets_s) for other in fitting)]
     distinct = [m for i, m in enumerate(closest) if not any(_same(m, other) for other in closest[:i])]
     if not distinct:
-        raise AlignmentError(
-            f"{expected}, found {found}; dummy scans can be told in NumberOfVolumesDiscardedByScanner of the BOLD sidecar"
+        few = all(len(m.onsets_s) < n_volumes for m in regular)
+        remedy = (
+            "the EEG started late or ended early, or its file is cut short"
+            if few
+            else "dummy scans can be told in NumberOfVolumesDiscardedByScanner of the BOLD sidecar"
         )
+        raise AlignmentError(f"{expected}, found {found}; {remedy}")
     if len(distinct) > 1:
         names = " and ".join(f"{m.code!r} in {m.source}" for m in distinct)
         raise AlignmentError(f"{expected}, found more than one code that fits: {names}; remove the wrong one")

@@ -1,5 +1,6 @@
 """What needs no EEG, and the linear model that every network has to beat."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +45,9 @@ class Ridge:
 
 
 def fit_ridge(
-    features: np.ndarray, targets: np.ndarray, learn: np.ndarray, judge: np.ndarray, *, independent: float
+    features: np.ndarray, targets: np.ndarray, inner: Sequence[tuple[np.ndarray, np.ndarray]], *, independent: float
 ) -> Ridge:
-    """Fit a ridge; penalty and gains are chosen on an inner split, as epochs and gains of a network are.
+    """Fit a ridge; penalty and gains are chosen on inner splits, as epochs and gains of a network are.
 
     Parameters
     ----------
@@ -54,27 +55,32 @@ def fit_ridge(
         Training samples only.
     targets : array of shape (samples, targets)
         Of mean about 0.
-    learn, judge : arrays of int
-        Inner split of the samples.
+    inner : sequence of pairs of arrays of int
+        Samples to fit and samples to judge by.
     independent : float
         See :func:`shrinkage`.
 
     References
     ----------
-    Meir-Hasson, Y. et al. (2014). An EEG Finger-Print of fMRI deep regional activation. NeuroImage 102, 128-141. (Ridge on
-    time, frequency and delay.)
+    Meir-Hasson, Y. et al. (2014). An EEG Finger-Print of fMRI deep regional activation. NeuroImage 102, 128-141.
+    (Ridge on time, frequency and delay.)
     """
     penalties = np.logspace(-2, 4, 19) * features.shape[1]
-    solver = _Solver(features[learn], targets[learn])
-    tried = [(solver.ridge(penalty), penalty) for penalty in penalties]
-    predictions = [ridge.predict(features[judge]) for ridge, _ in tried]
-    best = int(np.argmin([np.sum((targets[judge] - prediction) ** 2) for prediction in predictions]))
-    gains = shrinkage(predictions[best], targets[judge], independent=independent)
+    predictions: list[list[np.ndarray]] = [[] for _ in penalties]
+    for learn, judge in inner:
+        solver = _Solver(features[learn], targets[learn])
+        for i, penalty in enumerate(penalties):
+            predictions[i].append(solver.ridge(penalty).predict(features[judge]))
+    measured = [targets[judge] for _, judge in inner]
+    best = int(
+        np.argmin([sum(np.sum((m - p) ** 2) for m, p in zip(measured, tried, strict=True)) for tried in predictions])
+    )
+    gains = shrinkage(predictions[best], measured, independent=independent)
     whole = _Solver(features, targets).ridge(penalties[best])
     return Ridge(whole.features, whole.mean, whole.scale, whole.weights, gains, float(penalties[best]))
 
 
-def shrinkage(predicted: np.ndarray, measured: np.ndarray, *, independent: float) -> np.ndarray:
+def shrinkage(predicted: Sequence[np.ndarray], measured: Sequence[np.ndarray], *, independent: float) -> np.ndarray:
     """Tell how much of each predicted target to believe, (targets,) between 0 and 1.
 
     The slope of measurement on prediction, shrunk by how certain it is (positive-part James-Stein): a target whose
@@ -82,8 +88,8 @@ def shrinkage(predicted: np.ndarray, measured: np.ndarray, *, independent: float
 
     Parameters
     ----------
-    predicted, measured : arrays of shape (samples, targets)
-        On samples that the prediction was not fitted on.
+    predicted, measured : sequences of arrays of shape (samples, targets)
+        On samples that the prediction was not fitted on, one array per fit; each is judged around its own mean.
     independent : float
         Share of the samples that count as independent; neighbours of a BOLD series do not.
 
@@ -91,8 +97,8 @@ def shrinkage(predicted: np.ndarray, measured: np.ndarray, *, independent: float
     ----------
     James, W. & Stein, C. (1961). Estimation with quadratic loss. Proc. 4th Berkeley Symposium 1, 361-379.
     """
-    predicted = predicted - predicted.mean(0)
-    measured = measured - measured.mean(0)
+    predicted = np.concatenate([p - p.mean(0) for p in predicted])
+    measured = np.concatenate([m - m.mean(0) for m in measured])
     product = (predicted * measured).sum(0)
     power = np.maximum((predicted**2).sum(0), 1e-30)
     r2 = np.clip(product**2 / (power * np.maximum((measured**2).sum(0), 1e-30)), 0, 1 - 1e-9)

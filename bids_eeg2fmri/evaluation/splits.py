@@ -16,13 +16,13 @@ class Split:
     Attributes
     ----------
     train, test : arrays of int
-    inner : pair of arrays of int
-        Parts of ``train``: to fit, and to judge when to stop.
+    inner : list of pairs of arrays of int
+        Parts of ``train``: to fit, and to judge by what is chosen (when to stop, how much to believe).
     """
 
     train: np.ndarray
     test: np.ndarray
-    inner: tuple[np.ndarray, np.ndarray]
+    inner: list[tuple[np.ndarray, np.ndarray]]
 
 
 def block_of_volume(n_volumes: int, n_folds: int) -> np.ndarray:
@@ -67,30 +67,39 @@ def split_in_blocks(
     for fold in range(n_folds):
         held_out = block == fold
         train = np.flatnonzero(usable & ~_near(recording, volume, held_out, gap))
-        # The inner validation is the block farthest from the held-out one, by the same rule.
-        others = [b for b in range(n_folds) if b != fold]
-        judge_block = others[int(np.argmax([abs(b - fold) for b in others]))]
-        judged = block == judge_block
-        judge = np.intersect1d(np.flatnonzero(usable & judged), train)
-        learn = np.intersect1d(np.flatnonzero(usable & ~_near(recording, volume, judged, gap)), train)
-        if len(learn) < FEWEST_TRAINING_VOLUMES or not len(judge):
+        inner = _inner(recording, volume, usable, train, [block == b for b in range(n_folds) if b != fold], gap)
+        if not inner:
             raise InputDataError(
-                f"expected at least {FEWEST_TRAINING_VOLUMES} volumes to learn from when a block of 1/{n_folds} and the "
-                f"{gap} volumes around it are held out, found {len(learn)} of {usable.sum()} usable ones; longer runs or "
-                "more of them are needed to train"
+                f"expected at least {FEWEST_TRAINING_VOLUMES} volumes to learn from when two blocks of 1/{n_folds} and the "
+                f"{gap} volumes around them are held out, found fewer among {usable.sum()} usable ones; longer runs or more "
+                "of them are needed to train"
             )
-        splits.append(Split(train, np.flatnonzero(usable & held_out), (learn, judge)))
+        splits.append(Split(train, np.flatnonzero(usable & held_out), inner))
     return splits
 
 
-def split_inner(recording: np.ndarray, volume: np.ndarray, usable: np.ndarray, *, gap: int) -> Split:
-    """Train on everything; the last fifth of each run judges when to stop."""
-    last = np.zeros(len(volume), dtype=bool)
-    for run in np.unique(recording):
-        rows = recording == run
-        last[rows] = block_of_volume(rows.sum(), 5)[volume[rows]] == 4
-    learn = np.flatnonzero(usable & ~_near(recording, volume, last, gap))
-    return Split(np.flatnonzero(usable), np.array([], dtype=int), (learn, np.flatnonzero(usable & last)))
+def split_inner(recording: np.ndarray, volume: np.ndarray, usable: np.ndarray, *, n_folds: int, gap: int) -> Split:
+    """Train on everything; each block of the runs judges a fit of the others."""
+    train = np.flatnonzero(usable)
+    inner = []
+    for fold in range(n_folds):
+        held_out = np.zeros(len(volume), dtype=bool)
+        for run in np.unique(recording):
+            rows = recording == run
+            held_out[rows] = block_of_volume(rows.sum(), n_folds)[volume[rows]] == fold
+        inner += _inner(recording, volume, usable, train, [held_out], gap)
+    return Split(train, np.array([], dtype=int), inner)
+
+
+def _inner(recording, volume, usable, train, blocks, gap) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Hold out each block once more within the training samples, where enough is left to learn from."""
+    inner = []
+    for judged in blocks:
+        judge = np.intersect1d(np.flatnonzero(usable & judged), train)
+        learn = np.intersect1d(np.flatnonzero(usable & ~_near(recording, volume, judged, gap)), train)
+        if len(judge) > 2 and len(learn) >= FEWEST_TRAINING_VOLUMES:
+            inner.append((learn, judge))
+    return inner
 
 
 def split_by_participant(participant: np.ndarray, held_out: int, *, usable: np.ndarray) -> Split:
@@ -104,10 +113,15 @@ def split_by_participant(participant: np.ndarray, held_out: int, *, usable: np.n
     others = [int(p) for p in np.unique(participant[usable]) if p != held_out]
     if len(others) < 2:
         raise InputDataError(f"expected at least 3 participants to transfer between, found {len(others) + 1}")
-    judge = others[held_out % len(others)]
     train = np.flatnonzero(usable & (participant != held_out))
-    inner = (train[participant[train] != judge], train[participant[train] == judge])
-    return Split(train, np.flatnonzero(usable & (participant == held_out)), inner)
+    return Split(train, np.flatnonzero(usable & (participant == held_out)), inner_participants(participant, train))
+
+
+def inner_participants(participant: np.ndarray, train: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Let up to two training participants judge a fit of the others."""
+    others = np.unique(participant[train])
+    judges = others[:: max(1, len(others) // 2)][:2]
+    return [(train[participant[train] != judge], train[participant[train] == judge]) for judge in judges]
 
 
 def _near(recording: np.ndarray, volume: np.ndarray, held_out: np.ndarray, gap: int) -> np.ndarray:

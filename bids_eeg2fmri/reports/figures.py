@@ -119,7 +119,7 @@ def draw_alignment(alignment: Mapping[str, Any], *, tr_s: float) -> Picture:
     drift_ppm = float(alignment.get("drift_ppm") or 0.0)
     clock_ms = volumes * tr_s * drift_ppm * 1e-3
     largest = float(np.abs(residual_ms).max())
-    with blank(3.9) as figure:
+    with blank(3.6) as figure:
         above, below = figure.subplots(2, 1, sharex=True)
         above.plot(volumes, clock_ms + residual_ms, ".", color=BLUE, markersize=4, label="markers found")
         above.plot(volumes, clock_ms, color=ORANGE, label="clock fitted to them")
@@ -238,40 +238,84 @@ def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]], events:
 
 
 def draw_training(histories: Sequence[Mapping[str, Any]]) -> Picture:
-    """Show the loss of each fold over the epochs."""
+    """Show the loss of each fold over the epochs, one line per inner split."""
     from matplotlib.lines import Line2D
 
     colors, dashes = (BLUE, ORANGE, GREEN, PINK, INK), ("-", "--", "-.", ":")
-    with blank(3.3) as figure:
-        panels = figure.subplots(1, 2, sharey=True)
+    with blank(3.5) as figure:
+        # Each has its own scale: penalties are part of the one and not of the other.
+        panels = figure.subplots(1, 2)
         handles = []
-        for number_of_fold, history in enumerate(histories):
+        for fold, history in enumerate(histories):
             # Colours repeat after five folds; the dashes then tell them apart.
-            look = {"color": colors[number_of_fold % 5], "linestyle": dashes[number_of_fold // 5 % 4]}
+            look: dict[str, Any] = {"color": colors[fold % 5], "linestyle": dashes[fold // 5 % 4], "linewidth": 1.1}
             for axes, kind in zip(panels, ("training_loss", "validation_loss"), strict=True):
-                loss = history[kind]
-                axes.plot(np.arange(1, len(loss) + 1), loss, **look)
-            best = int(history["best_epoch"])
-            if 1 <= best <= len(history["validation_loss"]):
-                panels[1].plot(best, history["validation_loss"][best - 1], "o", color=look["color"], markersize=5)
-            handles.append(Line2D([], [], **look, label=f"{number_of_fold + 1}"))
-        for axes, title in zip(panels, ("Training", "Validation"), strict=True):
-            axes.axhline(1, color=GREY, linewidth=1, zorder=0)
-            axes.set_title(title)
+                for loss in history[kind]:
+                    axes.plot(np.arange(1, len(loss) + 1), loss, **look)
+            panels[1].axvline(history["best_epoch"], **look | {"linewidth": 0.8, "alpha": 0.6})
+            handles.append(Line2D([], [], **look, label=f"{fold + 1}"))
+        panels[1].axhline(1, color=GREY, linewidth=2.5, zorder=0)
+        panels[0].set_title("Training")
+        panels[0].set_ylabel("loss, penalties included")
+        panels[1].set_title("Validation")
+        panels[1].set_ylabel("squared error / variance")
+        for axes in panels:
             axes.set_xlabel("epoch")
-        panels[0].set_ylabel("squared error / variance")
-        figure.legend(handles=handles, title="fold", loc="outside upper left", ncols=min(len(handles), 10), fontsize=9.5,
+        figure.legend(handles=handles, title="fold", loc="outside upper left", ncols=min(len(handles), 5), fontsize=9.5,
                       alignment="left", columnspacing=1.2, handlelength=1.6)  # fmt: skip
-        lowest = [min(history["validation_loss"]) for history in histories if history["validation_loss"]]
+        lowest = [min(loss) for history in histories for loss in history["validation_loss"] if loss]
         epochs = [int(history["best_epoch"]) for history in histories]
         return picture(
             figure,
-            alt=f"Loss over the epochs for {count(len(histories), 'fold')}. Best validation loss between "
-            f"{number(min(lowest, default=None))} and {number(max(lowest, default=None))}, after {min(epochs)} to "
-            f"{max(epochs)} epochs; 1 is as good as predicting no change.",
-            caption="Dots: the epoch with the lowest validation loss, for which the final network of the fold is trained. At the "
-            "grey line, 1, the network is as good as predicting no change. Validation data is part of the training "
-            "data of the fold; the held-out volumes are not looked at.",
+            alt=f"Loss over the epochs for {count(len(histories), 'fold')}. The best validation losses lie between "
+            f"{number(min(lowest, default=None))} and {number(max(lowest, default=None))}; 1 is as good as predicting no "
+            f"change. The final networks are trained for {min(epochs)} to {max(epochs)} epochs.",
+            caption="One line per fold and inner split; upright lines: the number of epochs for which the final network of a fold "
+            "is trained. At the grey line, 1, the network is as good as predicting no change. Validation data is part of "
+            "the training data of its fold; the held-out volumes are not looked at.",
+        )
+
+
+def draw_participants(
+    rows: Sequence[tuple[str, float, float, float]], *, mean: tuple[float, float, float]
+) -> Picture:
+    """Show the r of each participant beside what chance gives.
+
+    Parameters
+    ----------
+    rows : sequence of (participant, r, low, high)
+        With the 95 % range of r under shifts in time.
+    mean : (r, low, high)
+        Over participants, with its 95 % interval.
+    """
+    rows = sorted(rows, key=lambda row: row[1])
+    names, r, low, high = (list(column) for column in zip(*rows, strict=True))
+    positions = np.arange(len(rows)) + 1.5
+    above = sum(value > limit for value, limit in zip(r, high, strict=True))
+    # With very many participants the rows get narrow and lose their names.
+    inches = min(0.3 * len(rows), 9.0)
+    with blank(1.75 + inches) as figure:
+        axes = figure.subplots()
+        axes.axvline(0, color=GREY, linewidth=1)
+        width = min(7.0, 60 * inches / len(rows))
+        axes.hlines(positions, low, high, color="#c3c8d0", linewidth=width, label="95 % of shifts in time: chance")
+        axes.plot(r, positions, "o", color=ORANGE, markersize=max(3.0, min(7.0, width)), label="participant")
+        axes.errorbar(
+            mean[0], 0.3, xerr=[[mean[0] - mean[1]], [mean[2] - mean[0]]], fmt="D", color=BLUE, capsize=4, markersize=7,
+            label="mean, 95 % interval",
+        )  # fmt: skip
+        few = len(rows) <= 40
+        axes.set_yticks([0.3, *positions] if few else [0.3], ["mean", *names] if few else ["mean"])
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(-0.3, len(rows) + 1)
+        axes.set_xlabel("r over the whole brain")
+        figure.legend(loc="outside upper left", fontsize=9.5)
+        return picture(
+            figure,
+            alt=f"r over the whole brain of {count(len(rows), 'participant')}, from {number(r[0])} ({names[0]}) to "
+            f"{number(r[-1])} ({names[-1]}); the mean is {number(mean[0])}, 95 % interval {number(mean[1])} to "
+            f"{number(mean[2])}. {above} of them lie above the range of chance.",
+            caption="Sorted by r. A dot within its grey bar is no better than a prediction shifted in time.",
         )
 
 

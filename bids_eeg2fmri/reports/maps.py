@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_eeg2fmri.reports.figures import INK, Picture, blank, picture
+from bids_eeg2fmri.reports.figures import INK, ORANGE, Picture, blank, picture
 from bids_eeg2fmri.reports.wording import count, number, percent
 
 if TYPE_CHECKING:
@@ -35,28 +35,26 @@ def draw_topographies(spectrum: Mapping[str, Any]) -> Picture | None:
     import mne
 
     names = [str(spectrum["channels"][i]) for i in known]
-    info = mne.create_info(names, 100.0, "eeg", verbose="error")
-    info.set_montage(
-        mne.channels.make_dig_montage(dict(zip(names, places, strict=True)), coord_frame="head"), verbose="error"
-    )
+    center, radius = _fit_head(places)
+    montage = mne.channels.make_dig_montage(dict(zip(names, places - center, strict=True)), coord_frame="head")
+    info = mne.create_info(names, 100.0, "eeg", verbose="error").set_montage(montage, verbose="error")
     told = []
-    with blank(2.45) as figure:
-        panels = figure.subplots(1, len(BANDS_HZ))
-        for axes in panels[len(bands) :]:
-            axes.set_axis_off()
-        for axes, (name, inside) in zip(panels, bands.items(), strict=False):
+    with blank(2.75, layout=None) as figure:
+        for column, (name, inside) in enumerate(bands.items()):
             values = power[:, inside].mean(axis=1)
+            left = (column + 0.5) / len(BANDS_HZ)
+            figure.text(left, 0.96, f"{name}, {BANDS_HZ[name][0]}–{BANDS_HZ[name][1]} Hz", ha="center", va="top")
+            axes = figure.add_axes((left - 0.155, 0.29, 0.31, 0.6))
             image, _ = mne.viz.plot_topomap(
-                values, info, axes=axes, show=False, cmap="viridis", contours=4, sphere=_sphere(places), sensors=True
+                values, info, axes=axes, show=False, cmap="viridis", contours=4, sphere=(0.0, 0.0, 0.0, radius), res=96
             )
-            axes.set_title(f"{name}, {BANDS_HZ[name][0]}–{BANDS_HZ[name][1]} Hz", loc="center", fontsize=9.5)
-            bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.85, aspect=14)
+            for outline in axes.lines:
+                outline.set_color(INK)
+            bar = figure.colorbar(image, cax=figure.add_axes((left - 0.12, 0.235, 0.24, 0.03)), orientation="horizontal")
             bar.ax.locator_params(nbins=3)
             bar.outline.set_visible(False)
-            bar.set_label("dB re 1 µV²/Hz", fontsize=9)
-            told.append(
-                f"{name} is strongest at {names[int(values.argmax())]} and weakest at {names[int(values.argmin())]}"
-            )
+            bar.set_label("dB re 1 µV²/Hz", fontsize=9.5)
+            told.append(f"{name} is strongest at {names[int(values.argmax())]} and weakest at {names[int(values.argmin())]}")
         return picture(
             figure,
             alt=f"Head maps of EEG power at {count(len(names), 'channel')}: {'; '.join(told)}.",
@@ -75,16 +73,16 @@ def draw_mask(template: "nib.Nifti1Image", mask: "nib.Nifti1Image") -> Picture:
         for direction, cuts, axes in _rows(mask, bottom=0.0):
             display = plotting.plot_anat(
                 template, display_mode=direction, cut_coords=cuts, figure=figure, axes=axes, annotate=False,
-                draw_cross=False, colorbar=False, black_bg=False, dim=0,
+                draw_cross=False, colorbar=False, black_bg=False, dim=0, threshold=1e-6,
             )  # fmt: skip
-            display.add_contours(mask, levels=[0.5], colors=["#d55e00"], linewidths=1.2)
+            display.add_contours(mask, levels=[0.5], colors=[ORANGE], linewidths=1.2)
             _label(display, direction)
         return picture(
             figure,
             alt=f"Slices through the mean image with the outline of the brain mask: {count(int(inside.sum()), 'voxel')}, "
             f"{number(volume_ml, 0)} ml.",
             caption=f"Mask (outline) over the mean image, of which only the inside is stored: {inside.sum():,} voxels, "
-            f"{number(volume_ml, 0)} ml. A living brain has some 1000 to 1700 ml.",
+            f"{number(volume_ml, 0)} ml. An adult's mask usually has 1200 to 2000 ml.",
             pixels=True,
         )
 
@@ -111,7 +109,7 @@ def draw_r_map(
         for direction, cuts, axes in _rows(mask, bottom=0.12):
             display = plotting.plot_stat_map(
                 r_map, bg_img=template, display_mode=direction, cut_coords=cuts, figure=figure, axes=axes, annotate=False,
-                draw_cross=False, colorbar=False, black_bg=False, dim=0, cmap="RdBu_r", vmin=-limit, vmax=limit,
+                draw_cross=False, colorbar=False, black_bg=False, dim=-0.8, cmap="RdBu_r", vmin=-limit, vmax=limit,
                 transparency=strength, transparency_range=[0, OPAQUE_R], resampling_interpolation="nearest",
             )  # fmt: skip
             _label(display, direction)
@@ -129,6 +127,17 @@ def draw_r_map(
             "the image.",
             pixels=True,
         )
+
+
+def background(series: "nib.Nifti1Image", mask: "nib.Nifti1Image") -> "nib.Nifti1Image":
+    """Give an image, or the first volume of a series, with its extreme voxels toned down, as something to draw on."""
+    import nibabel as nib
+
+    # One volume is enough; the whole series may not fit into memory.
+    volume = np.asarray(series.dataobj[..., 0] if series.ndim == 4 else series.dataobj, dtype=np.float32)
+    inside = np.asarray(mask.dataobj) > 0
+    darkest, brightest = np.percentile(volume[inside], [2, 99])
+    return nib.Nifti1Image(np.where(inside, np.clip(volume, darkest, brightest), 0).astype(np.float32), series.affine)
 
 
 def limit_of(r_maps: Sequence["nib.Nifti1Image"]) -> float:
@@ -149,7 +158,7 @@ def _rows(
     for row, axis in enumerate((2, 1, 0)):
         cuts = low[axis] + (high[axis] - low[axis]) * np.linspace(0.2, 0.8, _CUTS)
         rows.append(
-            ("xyz"[axis], cuts.round().tolist(), (0.01, bottom + height * (2 - row) + 0.01, 0.98, height - 0.02))
+            ("xyz"[axis], cuts.round().tolist(), (0.01, bottom + height * (2 - row) + 0.035, 0.98, height - 0.045))
         )
     return rows
 
@@ -165,15 +174,17 @@ def _label(display: Any, direction: str) -> None:
         )
         if number_of_cut == 0 and direction in "yz":
             for x, side in ((0.04, "L"), (0.96, "R")):
-                axes.text(x, 0.96, side, transform=axes.transAxes, ha="center", va="top", fontsize=9, color=INK)
+                axes.text(x, 0.99, side, transform=axes.transAxes, ha="center", va="top", fontsize=9, color=INK)
 
 
-def _sphere(places: np.ndarray) -> tuple[float, float, float, float]:
-    """Fit the head to the electrodes, so that they lie on the drawn one whatever cap was used."""
+def _fit_head(places: np.ndarray) -> tuple[np.ndarray, float]:
+    """Fit center and radius of the head to the electrodes, so that the drawn one suits whatever cap was used."""
     # |x|^2 = 2 c.x + (r^2 - |c|^2) is linear in the center c.
     design = np.column_stack([2 * places, np.ones(len(places))])
     solution, *_ = np.linalg.lstsq(design, (places**2).sum(axis=1), rcond=None)
-    radius = float(np.sqrt(max(solution[3] + (solution[:3] ** 2).sum(), 0)))
+    center = solution[:3]
+    radius = float(np.sqrt(max(solution[3] + (center**2).sum(), 0)))
     if not 0.06 < radius < 0.14:  # too flat an array to tell
-        return (0.0, 0.0, 0.0, 0.095)
-    return (float(solution[0]), float(solution[1]), float(solution[2]), radius)
+        return np.zeros(3), 0.095
+    # The circle is drawn at the height of the ears, which is 0 in the head frame, and not at the sphere's equator.
+    return np.array([center[0], center[1], min(center[2], 0.0)]), radius

@@ -1,5 +1,6 @@
-"""Fit a network to windows: batches gathered as they are needed, stopped by an inner validation block."""
+"""Fit a network to windows: batches gathered as they are needed, stopped by inner validation."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,16 +27,17 @@ class History:
 
     Attributes
     ----------
-    training_loss, validation_loss : tuple of float
-        Per epoch, on the inner split; mean squared error over the variance of the targets.
+    training_loss, validation_loss : tuple of tuples of float
+        Per inner split and epoch: the loss that training minimizes, penalties included; and the mean squared error over
+        the variance of the targets.
     best_epoch : int
         Epochs of the final fit, counted from 1.
     gains : tuple of float
         How much of each predicted target is believed; see :func:`~bids_eeg2fmri.evaluation.baselines.shrinkage`.
     """
 
-    training_loss: tuple[float, ...]
-    validation_loss: tuple[float, ...]
+    training_loss: tuple[tuple[float, ...], ...]
+    validation_loss: tuple[tuple[float, ...], ...]
     best_epoch: int
     gains: tuple[float, ...]
 
@@ -54,25 +56,25 @@ class Trainer:
         self.spec = spec
         self.schedule = schedule
         self.seed = seed
-        # The network works in units of the targets' standard deviation; per target, with the gains.
+        # The network works in units of the targets' standard deviation; here it is, times the gains.
         self.output_scale = np.ones(spec.n_outputs, dtype=np.float32)
         self.model = build_model(architecture, spec)
         # XLA slows small networks on CPUs down and would compile each batch size anew.
         self.model.compile(keras.optimizers.Adam(schedule.learning_rate), loss="mse", jit_compile=False)
         self.model.optimizer.build(self.model.trainable_variables)
         self._start = [np.array(weight) for weight in self.model.get_weights()]
-        self._optimizer_start = [np.array(value) for value in self.model.optimizer.variables]
+        self._optimizer_start = [value.numpy().copy() for value in self.model.optimizer.variables]
 
     def fit(
         self,
         windows: Windows,
         targets: np.ndarray,
         train: np.ndarray,
-        inner: tuple[np.ndarray, np.ndarray],
+        inner: Sequence[tuple[np.ndarray, np.ndarray]],
         *,
         independent: float,
     ) -> History:
-        """Find the number of epochs on the inner split, then fit all training samples for as many.
+        """Find the number of epochs on inner splits, then fit all training samples for as many.
 
         Parameters
         ----------
@@ -81,59 +83,69 @@ class Trainer:
             Only rows of ``train`` are looked at.
         train : array of int
             Positions of the training samples.
-        inner : pair of arrays of int
+        inner : sequence of pairs of arrays of int
             Parts of ``train`` with a gap between them: to fit, and to judge when to stop and what to believe.
         independent : float
             Share of the samples that count as independent.
         """
-        learn, judge = inner
-        scale = float(targets[learn].std()) or 1.0
-        variance = float(np.mean((targets[judge] / scale) ** 2)) or 1.0
-        self._reset(windows, learn)
-        rng = np.random.default_rng(self.seed)
-        training_loss: list[float] = []
-        validation_loss: list[float] = []
-        for _ in range(self.schedule.max_epochs):
-            training_loss.append(self._epoch(windows, targets, learn, scale, rng))
-            predicted = self._predict(windows, judge)
-            validation_loss.append(float(np.mean((predicted - targets[judge] / scale) ** 2)) / variance)
-            if validation_loss[-1] <= min(validation_loss):
-                best_predicted = predicted
-            if len(validation_loss) - int(np.argmin(validation_loss)) > self.schedule.patience:
-                break
-        best = int(np.argmin(validation_loss)) + 1
-        gains = shrinkage(best_predicted, targets[judge] / scale, independent=independent)
+        learning, judging, judged, measured = [], [], [], []
+        for learn, judge in inner:
+            scale = _spread(targets[learn])
+            truth = targets[judge] / scale
+            variance = float(np.mean(truth**2)) or 1.0
+            losses: list[float] = []
+            errors: list[float] = []
+            for loss in self._epochs(windows, targets, learn, scale, self.schedule.max_epochs):
+                losses.append(loss)
+                predicted = self._predict(windows, judge)
+                errors.append(float(np.mean((predicted - truth) ** 2)) / variance)
+                if errors[-1] <= min(errors):
+                    best_predicted = predicted
+                if len(errors) - int(np.argmin(errors)) > self.schedule.patience:
+                    break
+            learning.append(tuple(losses))
+            judging.append(tuple(errors))
+            judged.append(best_predicted)
+            measured.append(truth)
+        gains = shrinkage(judged, measured, independent=independent)
+        best = round(float(np.mean([np.argmin(errors) + 1 for errors in judging])))
 
-        scale = float(targets[train].std()) or 1.0
-        self._reset(windows, train)
-        rng = np.random.default_rng(self.seed)
-        for _ in range(best):
-            self._epoch(windows, targets, train, scale, rng)
+        scale = _spread(targets[train])
+        for _ in self._epochs(windows, targets, train, scale, best):
+            pass
         self.output_scale = (scale * gains).astype(np.float32)
-        return History(tuple(training_loss), tuple(validation_loss), best, tuple(gains.tolist()))
+        return History(tuple(learning), tuple(judging), best, tuple(gains.tolist()))
 
     def predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
         """Predict targets at these positions, (len(which), n_outputs), with the weights of the last fit."""
         return self._predict(windows, which) * self.output_scale
 
-    def _reset(self, windows: Windows, train: np.ndarray) -> None:
+    def _epochs(
+        self, windows: Windows, targets: np.ndarray, which: np.ndarray, scale: float, n: int
+    ) -> Iterator[float]:
+        """Train anew on these samples; give the loss after each of ``n`` epochs."""
         self.model.set_weights(self._start)
         for variable, value in zip(self.model.optimizer.variables, self._optimizer_start, strict=True):
             variable.assign(value)
-        adapt_standardization(self.model, windows, train)
-
-    def _epoch(self, windows, targets, which, scale, rng) -> float:
-        order = rng.permutation(which)
-        size = min(self.schedule.batch_size, len(order))
-        losses = []
-        # Full batches only, so that the network is compiled for one size; the rest has its turn in another epoch.
-        for first in range(0, len(order) - size + 1, size):
-            batch = order[first : first + size]
-            losses.append(float(self.model.train_on_batch(windows.gather(batch), targets[batch] / scale)))
-        return float(np.mean(losses))
+        adapt_standardization(self.model, windows, which)
+        rng = np.random.default_rng(self.seed)
+        size = min(self.schedule.batch_size, len(which))
+        for _ in range(n):
+            order = rng.permutation(which)
+            losses = []
+            # Full batches only, so that the network is compiled for one size; the rest has its turn in another epoch.
+            for first in range(0, len(order) - size + 1, size):
+                batch = order[first : first + size]
+                losses.append(float(self.model.train_on_batch(windows.gather(batch), targets[batch] / scale)))
+            yield float(np.mean(losses))
 
     def _predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
         return predict_windows(self.model, windows, which, batch_size=256)
+
+
+def _spread(targets: np.ndarray) -> float:
+    """Standard deviation over all targets: components keep their sizes, so the loss stays that of voxels."""
+    return float(targets.std()) or 1.0
 
 
 def predict_windows(model, windows: Windows, which: np.ndarray, *, batch_size: int = 256) -> np.ndarray:

@@ -15,7 +15,7 @@ from bids_eeg2fmri import __version__
 from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.bids.recordings import find_recordings
 from bids_eeg2fmri.config import Settings
-from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError
+from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError, NothingSelectedError
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
     task = Task(job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, provenance(job, engine))
     done: list[str] = []
     failures: dict[str, list[tuple[str, int]]] = {}
+    nothing_selected: dict[str, NothingSelectedError] = {}
     for number, subject in enumerate(subjects):
         progress = Progress(f"sub-{subject}", f"{number + 1}/{len(subjects)}")
         faults: list[tuple[str, int]] = []
@@ -68,6 +69,10 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
             derivatives.write_report(f"sub-{subject}", participant_report(derivatives, summary))
             done.append(subject)
             faults = [(f"{name}: {error}", error.exit_code) for name, error in failed_recordings]
+        except NothingSelectedError as error:
+            nothing_selected[subject] = error
+            progress.finish("left out, the filters select nothing")
+            continue
         except Eeg2FmriError as error:
             faults = [(str(error), error.exit_code)]
             if job.tracebacks:
@@ -86,6 +91,8 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
             if stop_on_first_crash:
                 break
 
+    if nothing_selected and len(nothing_selected) == len(subjects):
+        raise next(iter(nothing_selected.values()))
     for subject in done:
         print(job.output / f"sub-{subject}.html")
     for subject, faults in failures.items():
@@ -124,12 +131,23 @@ def run_group(job: Job, *, labels: Sequence[str], group_column: str | None) -> i
     return 0
 
 
-def print_plan(dataset: Path, subjects: Sequence[str], filters) -> int:
-    """Print which files would be paired, and why, without reading signals."""
+def print_plan(dataset: Path, subjects: Sequence[str], filters, *, with_model: bool) -> int:
+    """Print which files would be paired, why, and what would be written, without reading signals."""
+    print("recording\tdecision\treason\twould write")
+    errors = []
     for subject in subjects:
-        for recording in find_recordings(dataset, subject, filters):
-            kind = "paired" if recording.paired else "EEG only" if recording.eeg else "BOLD only"
-            print(f"{recording.name}\t{kind}\t{recording.reason}")
+        try:
+            recordings = find_recordings(dataset, subject, filters)
+        except NothingSelectedError as error:
+            errors.append(error)
+            continue
+        for r in recordings:
+            kind = "paired" if r.paired else "EEG only" if r.eeg else "BOLD only"
+            synthesized = r.paired or (r.eeg is not None and with_model)
+            output = f"sub-{subject}/**/{r.name}_desc-synth_bold.nii.gz" if synthesized else "n/a"
+            print(f"{r.name}\t{kind}\t{r.reason}\t{output}")
+    if len(errors) == len(subjects):
+        raise errors[0]
     return 0
 
 

@@ -70,6 +70,7 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
     Eeg2FmriError
         If nothing could be done.
     """
+    task.derivatives.remove_participant(subject)
     report("finding recordings")
     recordings = find_recordings(task.dataset, subject, task.filters)
     with_eeg = [r for r in recordings if r.eeg is not None]
@@ -107,7 +108,6 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
     if not prepared:
         raise failed[0][1]
 
-    task.derivatives.remove_participant(subject)
     account = _Account(task, subject, recordings, failed)
     if synthesizer is not None:
         _apply(task, account, synthesizer, prepared)

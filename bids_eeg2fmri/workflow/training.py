@@ -126,7 +126,7 @@ def train_on_all(
     """Train a synthesizer on all volumes, to be applied to other recordings."""
     windows, lags = windows_of(runs, settings)
     gap = gap_volumes(settings, min(run.tr_s for run in runs))
-    split = split_inner(windows.recording, windows.volume, windows.complete, gap=gap)
+    split = split_inner(windows.recording, windows.volume, windows.complete, n_folds=settings.training.n_folds, gap=gap)
     learned = learn_targets(runs, windows, split.train, settings)
     trainer = make_trainer(runs[0], lags, learned.targets.shape[1], settings, seed=seed)
     history = trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent_share(runs))
@@ -229,8 +229,8 @@ def _ridge_features(windows: Windows, runs: Sequence[Prepared]):
 def _fit_predict(
     features: Callable[[np.ndarray], np.ndarray], targets: np.ndarray, split: Split, independent: float
 ) -> np.ndarray:
-    learn, judge = (np.searchsorted(split.train, part) for part in split.inner)
-    ridge = fit_ridge(features(split.train), targets[split.train], learn, judge, independent=independent)
+    inner = [(np.searchsorted(split.train, learn), np.searchsorted(split.train, judge)) for learn, judge in split.inner]
+    ridge = fit_ridge(features(split.train), targets[split.train], inner, independent=independent)
     return ridge.predict(features(split.test))
 
 

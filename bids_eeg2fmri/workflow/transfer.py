@@ -15,7 +15,7 @@ from bids_eeg2fmri.bold.regions import Regions, tile_regions
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import Spectrum, relative_to_mean
 from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge
-from bids_eeg2fmri.evaluation.splits import Split, split_by_participant
+from bids_eeg2fmri.evaluation.splits import Split, inner_participants, split_by_participant
 from bids_eeg2fmri.models.spec import SampleSpec
 from bids_eeg2fmri.training.fitting import Schedule, Trainer
 from bids_eeg2fmri.training.synthesizer import Synthesizer
@@ -164,10 +164,10 @@ def transfer(
         z += np.arctanh(np.clip(r, -0.999, 0.999)) / len(everyone)
 
     report("training on all participants")
-    everything = _train_all(windows, participant)
-    learned = _learn(windows, everything.train, reduced, settings)
+    train = np.flatnonzero(windows.complete)
+    learned = _learn(windows, train, reduced, settings)
     trainer = _trainer(trainer, first, lags, learned, settings, seed)
-    trainer.fit(windows, learned.targets, everything.train, everything.inner, independent=independent)
+    trainer.fit(windows, learned.targets, train, inner_participants(participant, train), independent=independent)
     positions = [xyz.tolist() if np.isfinite(xyz).all() else None for xyz in first.positions]
     synthesizer = Synthesizer(
         trainer.model,
@@ -235,12 +235,14 @@ def _trainer(trainer: Trainer | None, sample: Sample, lags, learned: Learned, se
 def _ridge(windows: Windows, bands: np.ndarray, targets: np.ndarray, split: Split, independent: float) -> np.ndarray:
     stride = max(1, -(-len(split.train) // MOST_RIDGE_SAMPLES))
     train = split.train[::stride]
-    learn, judge = (np.flatnonzero(np.isin(train, part)) for part in split.inner)
+    inner = [
+        (np.flatnonzero(np.isin(train, learn)), np.flatnonzero(np.isin(train, judge))) for learn, judge in split.inner
+    ]
 
     def features(which):
         return bands[windows.frames[which]].reshape(len(which), -1)
 
-    ridge = fit_ridge(features(train), targets[train], learn, judge, independent=min(1.0, independent * stride))
+    ridge = fit_ridge(features(train), targets[train], inner, independent=min(1.0, independent * stride))
     return ridge.predict(features(split.test))
 
 
@@ -263,13 +265,6 @@ def _score(derivatives, samples, windows, test, learned, by_name, grid, regions,
         courses.append(regions.mean(predicted[settings.training.architecture][-1][volumes]))
     scores = score(measured, predicted, blocks, tr_s=tr_s, regions=regions, settings=settings, seed=seed)
     return scores, courses
-
-
-def _train_all(windows: Windows, participant: np.ndarray) -> Split:
-    """Train on everybody; the last participant judges when to stop."""
-    train = np.flatnonzero(windows.complete)
-    judge = participant[train] == participant.max()
-    return Split(train, np.array([], dtype=int), (train[~judge], train[judge]))
 
 
 def _change(derivatives: Derivatives, sample: Sample, grid: Grid) -> np.ndarray:

@@ -1,0 +1,137 @@
+"""Small simulated data, and one run of the app on them that many tests look at."""
+
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Before numpy and Keras are imported: the same numbers on every machine, and no notices.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=60)
+hypothesis.settings.load_profile("suite")
+
+SETTINGS = """\
+[spectrum]
+spacing_hz = 2.0
+
+[bold]
+n_components = 6
+
+[training]
+max_epochs = 8
+patience = 3
+
+[evaluation]
+n_shifts = 150
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run of the app left: exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def last_line(self) -> str:
+        return self.err.splitlines()[-1]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run whose output many tests look at; they don't change it."""
+
+    dataset: Path
+    output: Path
+    result: Result
+    input_before: dict[str, str]
+
+
+def run_app(*arguments: object) -> Result:
+    """Run the app in this process."""
+    from bids_eeg2fmri.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as leaving:  # argparse's way to end
+            code = int(leaving.code or 0)
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def hash_of(folder: Path) -> dict[str, str]:
+    """Hash every file of a folder."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="session")
+def app() -> Callable[..., Result]:
+    return run_app
+
+
+@pytest.fixture(scope="session")
+def settings_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("settings") / "quick.toml"
+    path.write_text(SETTINGS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory) -> Path:
+    """Three participants with EEG and BOLD, a fourth with EEG alone. Not to be changed: see ``copy``."""
+    from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
+
+    path = tmp_path_factory.mktemp("simulated") / "dataset"
+    simulation = Simulation(
+        n_participants=3, n_eeg_only=1, tasks=("rest",), duration_s=200.0, n_channels=12, grid=(12, 14, 11), lead_s=14.3
+    )
+    simulate_dataset(path, simulation)
+    return path
+
+
+@pytest.fixture
+def copy(dataset, tmp_path) -> Callable[..., Path]:
+    """Give a copy of the dataset that a test may break, with some participants of it."""
+
+    def make(subjects: Iterable[str] = ("01",)) -> Path:
+        path = tmp_path / "dataset"
+        path.mkdir()
+        for item in dataset.iterdir():
+            if item.is_file():
+                shutil.copy(item, path)
+        for subject in subjects:
+            shutil.copytree(dataset / f"sub-{subject}", path / f"sub-{subject}")
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def participant_run(dataset, settings_file, tmp_path_factory) -> Run:
+    output = tmp_path_factory.mktemp("participant") / "derivatives"
+    before = hash_of(dataset)
+    result = run_app(dataset, output, "participant", "--config-file", settings_file, "--n-cpus", 2)
+    return Run(dataset, output, result, before)
+
+
+@pytest.fixture(scope="session")
+def group_run(participant_run, settings_file) -> Run:
+    """The group level, on a copy of what the participant level wrote."""
+    output = participant_run.output.with_name("with_group")
+    shutil.copytree(participant_run.output, output)
+    result = run_app(participant_run.dataset, output, "group", "--config-file", settings_file, "--n-cpus", 2)
+    return Run(participant_run.dataset, output, result, participant_run.input_before)
