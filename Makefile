@@ -55,6 +55,8 @@ demo: $(STAMP)
 	$(BIN)/python -m bids_eeg2fmri.testing.simulate $(DEMO)/dataset --participants 4 --eeg-only 1
 	$(BIN)/bids_eeg2fmri $(DEMO)/dataset $(DEMO)/derivatives participant
 	$(BIN)/bids_eeg2fmri $(DEMO)/dataset $(DEMO)/derivatives group
+	$(BIN)/bids_eeg2fmri $(DEMO)/dataset $(DEMO)/derivatives participant \
+	    --participant-label 05 --model $(DEMO)/derivatives/models/group
 	@echo
 	@echo "Reports, to open in a browser:"
 	@ls $(DEMO)/derivatives/sub-*.html $(DEMO)/derivatives/group.html

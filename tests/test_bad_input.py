@@ -26,7 +26,7 @@ def refused(app, tmp_path, settings_file):
         assert "Traceback" not in result.err
         assert "software error" not in result.err
         # One line tells the error. With participants at work, another one tells who was tried.
-        assert len(lines) == 1 or (len(lines) == 2 and "sub-01: failed" in lines[0]), result.err
+        assert len(lines) == 1 or (len(lines) == 2 and lines[0].startswith("1/1 sub-01: ")), result.err
         if output.is_dir():
             assert not list(output.rglob(".part_*"))
             assert not list(output.rglob("*_summary.json"))

@@ -39,6 +39,7 @@ def fit_basis(values: np.ndarray, n_components: int) -> Basis:
     # The volumes are far fewer than the voxels: their scatter matrix is small.
     eigenvalues, vectors = np.linalg.eigh((values @ values.T).astype(np.float64))
     order = np.argsort(eigenvalues)[::-1][: min(n_components, *values.shape)]
-    order = order[eigenvalues[order] > 1e-9 * max(eigenvalues.max(), 1e-30)]
+    # Smaller ones are rounding of single precision; their directions would be noise, and not of length 1.
+    order = order[eigenvalues[order] > 1e-6 * max(eigenvalues.max(), 1e-30)]
     components = (vectors[:, order].T.astype(values.dtype) @ values) / np.sqrt(eigenvalues[order])[:, None]
     return Basis(components.astype(np.float32))

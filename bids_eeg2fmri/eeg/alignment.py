@@ -127,7 +127,8 @@ def _fit_line(onsets: np.ndarray) -> tuple[float, float]:
     """Intercept and slope over the volume number; a few markers that came late do not pull it (Theil-Sen)."""
     from scipy.stats import theilslopes
 
-    slope, intercept, *_ = theilslopes(onsets, np.arange(len(onsets)))
+    # Jointly: the other way, the markers in the middle of the run alone would set the intercept.
+    slope, intercept, *_ = theilslopes(onsets, np.arange(len(onsets)), method="joint")
     return float(intercept), float(slope)
 
 

@@ -66,7 +66,9 @@ def compute_spectrum(
     ends_s, stops = ends_s[keep], stops[keep]
 
     tapers = dpss(n, NW=2, Kmax=3).astype(np.float32)
-    bins = np.fft.rfftfreq(n, 1 / signals.sfreq)
+    # Zeros after a short frame, so that every band has bins of its own.
+    n_fourier = max(n, int(np.ceil(2 * signals.sfreq / np.diff(freqs_hz).min())))
+    bins = np.fft.rfftfreq(n_fourier, 1 / signals.sfreq)
     edges = np.concatenate([[1.5 * freqs_hz[0] - 0.5 * freqs_hz[1]], (freqs_hz[1:] + freqs_hz[:-1]) / 2])
     edges = np.append(edges, 1.5 * freqs_hz[-1] - 0.5 * freqs_hz[-2])
     inside = (bins[:, None] >= edges[:-1]) & (bins[:, None] < edges[1:])
@@ -80,7 +82,7 @@ def compute_spectrum(
         frames -= frames.mean(-1, keepdims=True)
         density = np.zeros((*frames.shape[:2], len(bins)), dtype=np.float32)
         for taper in tapers:
-            fourier = np.fft.rfft(frames * taper, axis=-1)
+            fourier = np.fft.rfft(frames * taper, n_fourier, axis=-1)
             density += fourier.real**2 + fourier.imag**2
         band = (density @ weights) * (2 / len(tapers) / signals.sfreq)
         power[i : i + 64] = band.transpose(1, 0, 2)

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from bids_eeg2fmri.reports.wording import count, number, p_value, place
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Distinct for colour-blind eyes and in print (Okabe and Ito).
+# Distinct for color-blind eyes and in print (Okabe and Ito).
 INK, GREY, BLUE, ORANGE, GREEN, PINK = "#1c2330", "#8a919c", "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 # Wide enough for a column on a desktop; its letters are still read when a phone makes it 340 pixels wide.
 WIDTH_INCH = 5.2
@@ -45,13 +45,13 @@ class Picture:
 
 
 @contextmanager
-def blank(height_inch: float, *, layout: str | None = "constrained") -> Iterator["Figure"]:
+def blank(height_inch: float, *, layout: Literal["constrained"] | None = "constrained") -> Iterator["Figure"]:
     """Give an empty figure in the style of the reports; draw and turn it into a picture inside the ``with``."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    style = {
+    style: Any = {
         "font.family": "DejaVu Sans",  # comes with matplotlib
         "font.size": 10.5,
         "axes.titlesize": 10.5,
@@ -95,7 +95,7 @@ def draw_chance(chance: Mapping[str, Any]) -> Picture:
     reached = int(np.sum(null >= observed))
     with blank(2.9) as figure:
         axes = figure.subplots()
-        edges = np.histogram_bin_edges(null, bins=min(40, max(8, len(null) // 15)))
+        edges = np.histogram_bin_edges(null, bins=min(40, max(8, len(null) // 15))).tolist()
         axes.hist(null, bins=edges, color=GREY, label="shifted in time: chance")
         axes.axvline(observed, color=ORANGE, linewidth=2.5, label=f"true alignment: r = {number(observed, 3)}")
         axes.set_xlabel("r over the whole brain")
@@ -183,15 +183,15 @@ def draw_spectra(spectrum: Mapping[str, Any]) -> Picture:
         return picture(
             figure,
             alt=f"Power of {count(len(names), 'channel')} from {number(freqs[0], 0)} to {number(freqs[-1], 0)} Hz. The median "
-            f"falls from {number(middle[0], 0)} to {number(middle[-1], 0)} dB{peak}. {_channel(names[farthest])} "
+            f"falls from {number(middle[0], 0)} to {number(middle[-1], 0)} dB{peak}. Channel {names[farthest]} "
             f"lies farthest from it, by {number(distance[farthest], 1)} dB on average.",
-            caption=f"Mean over the recording, one line per channel, average reference. Farthest from the median: "
-            f"{_channel(names[farthest])}, {number(distance[farthest], 1)} dB on average. A channel that stands apart by more than about "
+            caption="Mean over the recording, one line per channel, average reference. Farthest from the median: "
+            f"{names[farthest]}, {number(distance[farthest], 1)} dB on average. A channel that stands apart by more than about "
             "10 dB is worth a look.",
         )
 
 
-def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]], events: pd.DataFrame | None = None) -> Picture:
+def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]]) -> Picture:
     """Show measured and synthesized signal change of some regions over time.
 
     Parameters
@@ -199,12 +199,10 @@ def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]], events:
     table : DataFrame
         ``onset`` and, for each region, ``<name>_measured`` and ``<name>_synthesized``.
     chosen : sequence of (title, region)
-    events : DataFrame, optional
-        ``onset`` from the first volume, ``duration``, and perhaps ``trial_type``.
     """
     onset = table["onset"].to_numpy(dtype=float)
     time_s = onset - onset[0]
-    told = []
+    told: list[str] = []
     with blank(2.3 * len(chosen) + 0.5) as figure:
         panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (title, region) in zip(panels, chosen, strict=True):
@@ -212,28 +210,23 @@ def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]], events:
                 table[f"{region}_{kind}"].to_numpy(dtype=float) for kind in ("measured", "synthesized")
             )
             r = _correlation(measured, synthesized)
-            for event in [] if events is None else events.to_dict("records"):
-                axes.axvspan(
-                    event["onset"], event["onset"] + max(float(event["duration"]), 0.5), color="#e9ecf1", zorder=0
-                )
             axes.plot(time_s, measured, color=GREY, linewidth=1.1, label="measured")
             axes.plot(time_s, synthesized, color=ORANGE, linewidth=2, label="synthesized from EEG")
             axes.set_title(f"{title} region, {region}: r = {number(r)}")
             axes.set_ylabel("signal change (%)")
             told.append(
                 f"{title} region, {region} ({place(region) or 'no position'}): r = {number(r)}; the measured course varies "
-                f"by {number(np.nanstd(measured))} %, the synthesized one by {number(np.nanstd(synthesized))} % (standard "
+                f"by {number(_spread(measured))} %, the synthesized one by {number(_spread(synthesized))} % (standard "
                 "deviation)."
             )
         panels[-1].set_xlabel("time from the first volume (s)")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=9.5)
-        shaded = "" if events is None or events.empty else f" Shaded: task events{_conditions(events)}."
         return picture(
             figure,
             alt="Measured and synthesized signal change over time. " + " ".join(told),
             caption="Drift and the mean of each held-out block are removed from both. Best: the region with the highest r over all "
             "recordings, chosen afterwards, which flatters the model; typical: the region with the median r. The synthesized "
-            f"course is smaller by nature: a prediction holds only what it is sure of.{shaded}",
+            "course is smaller by nature: a prediction holds only what it is sure of.",
         )
 
 
@@ -247,7 +240,7 @@ def draw_training(histories: Sequence[Mapping[str, Any]]) -> Picture:
         panels = figure.subplots(1, 2)
         handles = []
         for fold, history in enumerate(histories):
-            # Colours repeat after five folds; the dashes then tell them apart.
+            # Colors repeat after five folds; the dashes then tell them apart.
             look: dict[str, Any] = {"color": colors[fold % 5], "linestyle": dashes[fold // 5 % 4], "linewidth": 1.1}
             for axes, kind in zip(panels, ("training_loss", "validation_loss"), strict=True):
                 for loss in history[kind]:
@@ -276,9 +269,7 @@ def draw_training(histories: Sequence[Mapping[str, Any]]) -> Picture:
         )
 
 
-def draw_participants(
-    rows: Sequence[tuple[str, float, float, float]], *, mean: tuple[float, float, float]
-) -> Picture:
+def draw_participants(rows: Sequence[tuple[str, float, float, float]], *, mean: tuple[float, float, float]) -> Picture:
     """Show the r of each participant beside what chance gives.
 
     Parameters
@@ -308,6 +299,7 @@ def draw_participants(
         axes.set_yticks([0.3, *positions] if few else [0.3], ["mean", *names] if few else ["mean"])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(-0.3, len(rows) + 1)
+        axes.locator_params(axis="x", nbins=6)
         axes.set_xlabel("r over the whole brain")
         figure.legend(loc="outside upper left", fontsize=9.5)
         return picture(
@@ -326,17 +318,12 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(np.corrcoef(a[use], b[use])[0, 1])
 
 
+def _spread(course: np.ndarray) -> float | None:
+    known = course[np.isfinite(course)]
+    return float(known.std()) if len(known) else None
+
+
 def _rhythm(freqs: np.ndarray, power: np.ndarray) -> str:
     """Name the highest peak between 6 and 14 Hz, if there is one."""
     inner = [i for i in range(1, len(freqs) - 1) if 6 <= freqs[i] <= 14 and power[i - 1] < power[i] >= power[i + 1]]
     return f", with a peak at {number(freqs[max(inner, key=lambda i: power[i])], 0)} Hz" if inner else ""
-
-
-def _channel(name: object) -> str:
-    return f"channel {name}"
-
-
-def _conditions(events: pd.DataFrame) -> str:
-    kinds = sorted({str(kind) for kind in events.get("trial_type", pd.Series(dtype=str)).dropna()})
-    more = f" and {len(kinds) - 5} more" if len(kinds) > 5 else ""
-    return f" ({', '.join(kinds[:5])}{more})" if kinds else ""

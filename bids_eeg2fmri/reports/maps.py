@@ -10,7 +10,6 @@ from bids_eeg2fmri.reports.wording import count, number, percent
 
 if TYPE_CHECKING:
     import nibabel as nib
-    from matplotlib.figure import Figure
 
 BANDS_HZ = {"theta": (4, 7), "alpha": (8, 12), "beta": (13, 30)}
 # From this on, a color hides the brain below it.
@@ -43,18 +42,22 @@ def draw_topographies(spectrum: Mapping[str, Any]) -> Picture | None:
         for column, (name, inside) in enumerate(bands.items()):
             values = power[:, inside].mean(axis=1)
             left = (column + 0.5) / len(BANDS_HZ)
-            figure.text(left, 0.96, f"{name}, {BANDS_HZ[name][0]}–{BANDS_HZ[name][1]} Hz", ha="center", va="top")
+            figure.text(left, 0.96, f"{name}, {BANDS_HZ[name][0]} to {BANDS_HZ[name][1]} Hz", ha="center", va="top")
             axes = figure.add_axes((left - 0.155, 0.29, 0.31, 0.6))
             image, _ = mne.viz.plot_topomap(
                 values, info, axes=axes, show=False, cmap="viridis", contours=4, sphere=(0.0, 0.0, 0.0, radius), res=96
             )
             for outline in axes.lines:
                 outline.set_color(INK)
-            bar = figure.colorbar(image, cax=figure.add_axes((left - 0.12, 0.235, 0.24, 0.03)), orientation="horizontal")
+            bar = figure.colorbar(
+                image, cax=figure.add_axes((left - 0.12, 0.235, 0.24, 0.03)), orientation="horizontal"
+            )
             bar.ax.locator_params(nbins=3)
             bar.outline.set_visible(False)
             bar.set_label("dB re 1 µV²/Hz", fontsize=9.5)
-            told.append(f"{name} is strongest at {names[int(values.argmax())]} and weakest at {names[int(values.argmin())]}")
+            told.append(
+                f"{name} is strongest at {names[int(values.argmax())]} and weakest at {names[int(values.argmin())]}"
+            )
         return picture(
             figure,
             alt=f"Head maps of EEG power at {count(len(names), 'channel')}: {'; '.join(told)}.",
@@ -158,17 +161,19 @@ def _rows(
     for row, axis in enumerate((2, 1, 0)):
         cuts = low[axis] + (high[axis] - low[axis]) * np.linspace(0.2, 0.8, _CUTS)
         rows.append(
-            ("xyz"[axis], cuts.round().tolist(), (0.01, bottom + height * (2 - row) + 0.035, 0.98, height - 0.045))
+            (
+                "xyz"[axis],
+                np.unique(cuts.round()).tolist(),
+                (0.01, bottom + height * (2 - row) + 0.035, 0.98, height - 0.045),
+            )
         )
     return rows
 
 
 def _label(display: Any, direction: str) -> None:
     """Write each slice's coordinate below it, and left and right once."""
-    figure: Figure | None = None
     for number_of_cut, (cut, panel) in enumerate(display.axes.items()):
         axes = panel.ax
-        figure = axes.figure
         axes.text(
             0.5, -0.01, f"{direction} = {number(cut, 0)}", transform=axes.transAxes, ha="center", va="top", fontsize=9
         )

@@ -19,7 +19,6 @@ _KINDS = {
     "volumes": "onset and fold of each volume",
     "r_map": "map of r",
     "regions": "courses of the regions",
-    "events": "task events",
     "samples": "EEG power and BOLD for the group level",
 }
 
@@ -93,14 +92,18 @@ def _add_pictures(
         entry["links"] = [(_KINDS.get(kind, kind), path) for kind, path in there.items()]
     # One color scale for all recordings, so that they can be compared.
     r_maps = {
-        entry["name"]: nib.load(derivatives.root / entry["there"]["r_map"]) for entry in recordings if "r_map" in entry["there"]
+        entry["name"]: nib.load(derivatives.root / entry["there"]["r_map"])
+        for entry in recordings
+        if "r_map" in entry["there"]
     }
     limit = maps.limit_of(list(r_maps.values()))
     chosen = _choose(regions)
     for entry in recordings:
         there, spectrum, alignment = entry["there"], entry["spectrum"], entry["alignment"]
         entry["alignment_picture"] = (
-            figures.draw_alignment(alignment, tr_s=entry["tr_s"]) if alignment and alignment.get("residual_ms") else None
+            figures.draw_alignment(alignment, tr_s=entry["tr_s"])
+            if alignment and alignment.get("residual_ms")
+            else None
         )
         entry["spectra"] = figures.draw_spectra(spectrum) if spectrum else None
         entry["topographies"] = maps.draw_topographies(spectrum) if spectrum else None
@@ -123,12 +126,9 @@ def _choose(regions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     return [("Best", best)] + ([("Typical", typical)] if typical != best else [])
 
 
-def _draw_courses(derivatives: Derivatives, there: Mapping[str, str], chosen: Sequence[tuple[str, str]]) -> Picture | None:
-    table = _read_table(derivatives, there["regions"])
-    events = _read_table(derivatives, there["events"]) if "events" in there else None
+def _draw_courses(
+    derivatives: Derivatives, there: Mapping[str, str], chosen: Sequence[tuple[str, str]]
+) -> Picture | None:
+    table = pd.read_csv(derivatives.root / there["regions"], sep="\t", na_values="n/a")
     chosen = [(title, region) for title, region in chosen if f"{region}_measured" in table]
-    return figures.draw_courses(table, chosen, events) if chosen else None
-
-
-def _read_table(derivatives: Derivatives, relative: str) -> pd.DataFrame:
-    return pd.read_csv(derivatives.root / relative, sep="\t", na_values="n/a")
+    return figures.draw_courses(table, chosen) if chosen else None

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 _CUBE = re.compile(r"([LR])(\d+)([PA])(\d+)([IS])(\d+)")
+UNKNOWN, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _DIRECTIONS = {"L": "left", "R": "right", "P": "behind", "A": "in front", "I": "below", "S": "above"}
 
 
@@ -18,22 +19,22 @@ def number(value: Any, digits: int = 2) -> str:
     ('−0.13', '0.00', '–')
     """
     if value is None or value != value:
-        return "–"
+        return UNKNOWN
     text = f"{float(value):.{digits}f}"
     if float(text) == 0:
         text = text.lstrip("-")
-    return text.replace("-", "−")
+    return text.replace("-", MINUS)
 
 
 def percent(share: Any, digits: int = 1) -> str:
     """Write a share as percent."""
-    return "–" if share is None or share != share else f"{number(100 * share, digits)} %"
+    return UNKNOWN if share is None or share != share else f"{number(100 * share, digits)}\N{NO-BREAK SPACE}%"
 
 
 def p_value(p: Any) -> str:
     """Write a p-value; below 0.001 the digits mean nothing."""
     if p is None or p != p:
-        return "–"
+        return UNKNOWN
     return "< 0.001" if p < 0.0005 else number(p, 3)
 
 

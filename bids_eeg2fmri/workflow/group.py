@@ -14,7 +14,7 @@ from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.errors import Eeg2FmriError, NothingSelectedError
 from bids_eeg2fmri.evaluation.baselines import band_weights
 from bids_eeg2fmri.evaluation.inference import bootstrap_interval, p_of_mean
-from bids_eeg2fmri.workflow.scoring import RIDGE
+from bids_eeg2fmri.workflow.scoring import RIDGE, say_p
 from bids_eeg2fmri.workflow.transfer import Sample, Transfer, read_sample, transfer
 
 GROUP_COLUMNS = ("group", "diagnosis")
@@ -292,7 +292,7 @@ def _verdict(result: Mapping[str, Any], alpha: float) -> dict[str, Any]:
         sentences.append(
             f"{what}: {'better' if better[key] else 'no better'} than chance and than baselines that ignore the EEG; "
             f"mean r = {part['mean_r']:.2f} over {part['n']} participants (95 % interval {part['mean_r_low']:.2f} to "
-            f"{part['mean_r_high']:.2f}; p = {part['p']:.3g} against shifts in time), skill beyond the best such baseline "
+            f"{part['mean_r_high']:.2f}; {say_p(part['p'])} against shifts in time), skill beyond the best such baseline "
             f"{100 * part['mean_gain']:+.1f} %."
         )
     if not better:

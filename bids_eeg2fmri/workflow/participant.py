@@ -214,9 +214,8 @@ class _Account:
         self.file(p.recording, "mask", d.write_mask(p.recording, mask))
         self.file(p.recording, "volumes", d.write_volumes(p.recording, volumes))
         n = int(volumes.synthesized.sum())
-        self.note(
-            p.recording, "synthesized", f"{n} of {len(volumes)} volumes; the others hold the mean image for want of EEG"
-        )
+        some = f"{n} of {len(volumes)} volumes; the others hold the mean image for want of EEG before them"
+        self.note(p.recording, "synthesized", some if n < len(volumes) else f"all {n} volumes")
 
     def sidecar(self, model: Mapping[str, Any], scores: Scores | None) -> dict[str, Any]:
         settings = self.task.settings

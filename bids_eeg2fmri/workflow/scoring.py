@@ -142,14 +142,14 @@ def judge(scores: Scores, regions: Regions, *, alpha: float, trained_on: bool = 
     typical = float(np.median(chance.null_pooled_r))
     sentences.append(
         f"Over the brain, r = {chance.pooled_r:.2f} at the true alignment against {typical:.2f} in the median of "
-        f"{len(chance.null_pooled_r)} shifts of the prediction in time (p = {chance.p:.3g})."
+        f"{len(chance.null_pooled_r)} shifts of the prediction in time ({say_p(chance.p)})."
     )
     sentences.append(
         f"It explains {100 * skill:.1f} % of the changes over time (skill over the mean image); the best baseline that "
         f"ignores the EEG explains {100 * best_blind:.1f} %."
     )
     significant = [
-        f"{name} (r = {r:.2f}, p = {p:.3g})"
+        f"{name} (r = {r:.2f}, {say_p(p)})"
         for name, r, p in sorted(
             zip(regions.names, scores.regions[model].r, chance.region_p, strict=True), key=lambda item: -item[1]
         )
@@ -183,3 +183,8 @@ def judge(scores: Scores, regions: Regions, *, alpha: float, trained_on: bool = 
         "better_than_baselines": bool(above_blind),
         "sentences": sentences,
     }
+
+
+def say_p(p: float) -> str:
+    """Write a p-value for a reader: three decimals, and never 0."""
+    return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+
+from bids_eeg2fmri.eeg.downsampling import Signals
+from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum
+from bids_eeg2fmri.windows import lags_s, make_windows
+
+FREQS_HZ = np.arange(4.0, 30.0, 2.0)
+LAGS = lags_s(span_s=12.0, step_s=1.0)
+
+
+def spectrum_of(n_frames=40, first_end_s=2.0, step_s=1.0, seed=0):
+    power = np.random.default_rng(seed).standard_normal((n_frames, 5, 3)).astype(np.float32)
+    return Spectrum(power, np.array([8.0, 10, 12]), first_end_s + step_s * np.arange(n_frames), tuple("abcde"))
+
+
+def test_lags_reach_from_the_onset_back_over_the_span():
+    np.testing.assert_allclose(lags_s(span_s=6.0, step_s=1.5), [0, 1.5, 3, 4.5, 6])
+
+
+def test_a_window_holds_the_frames_that_end_its_lags_before_the_volume():
+    spectrum = spectrum_of()
+    onsets = 20.0 + 2 * np.arange(6)
+    windows = make_windows([spectrum], [onsets], lags=LAGS)
+    assert windows.gather(np.array([4, 1])).shape == (2, 13, 5, 3)
+    np.testing.assert_allclose(spectrum.ends_s[windows.frames], onsets[:, None] - LAGS)
+
+
+@pytest.mark.parametrize("shift_s", [0.0, 0.3, 0.85])
+def test_no_window_holds_eeg_from_after_its_volume(shift_s):
+    data = np.random.default_rng(0).standard_normal((5, 60 * 200)).astype(np.float32)
+    onsets = 20.0 + 2 * np.arange(15)
+
+    def windows_of(data):
+        signals = Signals(data, 200.0, tuple("abcde"))
+        spectrum = compute_spectrum(signals, anchor_s=20.0 - shift_s, step_s=1.0, width_s=2.0, freqs_hz=FREQS_HZ)
+        return make_windows([spectrum], [onsets], lags=LAGS)
+
+    before = windows_of(data)
+    disturbed = data.copy()
+    disturbed[2, round(onsets[7] * 200)] += 1000  # the first sample after the onset of volume 7
+    after = windows_of(disturbed)
+    assert before.complete.all()
+    up_to = np.arange(8)
+    np.testing.assert_array_equal(after.gather(up_to), before.gather(up_to))
+    assert np.abs(after.gather(np.array([8])) - before.gather(np.array([8]))).max() > 10
+
+
+def test_a_volume_without_all_its_eeg_is_not_complete():
+    spectrum = spectrum_of(n_frames=30, first_end_s=5.0)  # ends from 5 to 34 s
+    onsets = np.array([3.0, 16.0, 17.0, 25.0, 34.0, 36.0])
+    windows = make_windows([spectrum], [onsets], lags=LAGS)
+    assert windows.complete.tolist() == [False, False, True, True, True, False]
+
+
+def test_a_window_reaches_into_no_other_recording():
+    spectra = [spectrum_of(seed=1), spectrum_of(n_frames=33, seed=2)]
+    windows = make_windows(spectra, [np.array([14.0, 20.0]), np.array([14.0, 20.0, 30.0])], lags=LAGS)
+    assert windows.recording.tolist() == [0, 0, 1, 1, 1]
+    assert windows.volume.tolist() == [0, 1, 0, 1, 2]
+    np.testing.assert_array_equal(windows.gather(np.array([4]))[0, 0], spectra[1].power[28])
+    assert windows.frames[:2].max() < 40 <= windows.frames[2:].min()
+
+
+def test_a_millisecond_of_jitter_does_not_cost_a_frame():
+    windows = make_windows([spectrum_of()], [np.array([19.999, 20.0, 20.001])], lags=LAGS)
+    assert (windows.frames == windows.frames[1]).all()
