@@ -130,10 +130,12 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             print("\n".join(subjects))
             return 0
     from bids_eeg2fmri.config import load_settings
+    from bids_eeg2fmri.models.registry import refuse_unknown
     from bids_eeg2fmri.workflow import executor
 
     bundle, overrides = _model(options.model)
     settings = load_settings(options.config_file, overrides)
+    refuse_unknown(settings.training.architecture)
     if options.analysis_level == "participant" and options.dry_run:
         return executor.print_plan(options.bids_dir, subjects, filters, with_model=bundle is not None)
     job = executor.Job(

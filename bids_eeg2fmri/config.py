@@ -162,13 +162,16 @@ def load_settings(path: Path | None, overrides: dict[str, dict[str, Any]] | None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{name}: expected TOML: {error}") from error
     for stage, overriding in (overrides or {}).items():
-        values[stage] = values.get(stage, {}) | overriding
+        if isinstance(values.setdefault(stage, {}), dict):  # what is no table is refused below
+            values[stage] = values[stage] | overriding
     try:
         settings = TypeAdapter(Settings).validate_python(values)
     except ValidationError as error:
         raise UsageError(f"{name}: {_explain(error)}") from None
-    if settings.spectrum.highest_hz <= settings.spectrum.lowest_hz:
-        raise UsageError(f"{name}: spectrum.highest_hz: expected more than spectrum.lowest_hz")
+    if settings.spectrum.highest_hz < settings.spectrum.lowest_hz + settings.spectrum.spacing_hz:
+        raise UsageError(f"{name}: spectrum.highest_hz: expected at least one spectrum.spacing_hz above spectrum.lowest_hz")
+    if settings.window.step_s > settings.window.span_s:
+        raise UsageError(f"{name}: window.step_s: expected no more than window.span_s")
     return settings
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bids_eeg2fmri.errors import BidsValidationError, MissingFilesError, NothingSelectedError
+from bids_eeg2fmri.errors import BidsValidationError, InputDataError, MissingFilesError, NothingSelectedError
 
 EEG_EXTENSIONS = (".vhdr", ".edf", ".bdf", ".set")
 BOLD_EXTENSIONS = (".nii", ".nii.gz")
@@ -183,8 +183,14 @@ def _index(dataset: Path, subject: str):
     from bids import BIDSLayout, BIDSLayoutIndexer
 
     others = re.compile(rf"^/?(sub-(?!{re.escape(subject)}(/|$))|derivatives|sourcedata|code)|/\.")
-    indexer = BIDSLayoutIndexer(validate=False, ignore=[others])
-    return BIDSLayout(str(dataset), validate=False, derivatives=False, indexer=indexer)
+    try:
+        indexer = BIDSLayoutIndexer(validate=False, ignore=[others])
+        return BIDSLayout(str(dataset), validate=False, derivatives=False, indexer=indexer)
+    except Exception as error:  # a sidecar that is no JSON, a name that is no path: pybids raises all kinds
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise InputDataError(
+            f"{dataset / f'sub-{subject}'}: pybids cannot index it ({reason}); mend the file"
+        ) from error
 
 
 def _selected(file, filters: Mapping[str, Sequence[str] | None]) -> bool:

@@ -97,12 +97,12 @@ def shrinkage(predicted: Sequence[np.ndarray], measured: Sequence[np.ndarray], *
     ----------
     James, W. & Stein, C. (1961). Estimation with quadratic loss. Proc. 4th Berkeley Symposium 1, 361-379.
     """
-    predicted = np.concatenate([p - p.mean(0) for p in predicted])
-    measured = np.concatenate([m - m.mean(0) for m in measured])
-    product = (predicted * measured).sum(0)
-    power = np.maximum((predicted**2).sum(0), 1e-30)
-    r2 = np.clip(product**2 / (power * np.maximum((measured**2).sum(0), 1e-30)), 0, 1 - 1e-9)
-    t2 = r2 / (1 - r2) * max(len(predicted) * independent - 2, 1)
+    said = np.concatenate([p - p.mean(0) for p in predicted])
+    found = np.concatenate([m - m.mean(0) for m in measured])
+    product = (said * found).sum(0)
+    power = np.maximum((said**2).sum(0), 1e-30)
+    r2 = np.clip(product**2 / (power * np.maximum((found**2).sum(0), 1e-30)), 0, 1 - 1e-9)
+    t2 = r2 / (1 - r2) * max(len(said) * independent - 2, 1)
     certain = np.clip(1 - 1 / np.maximum(t2, 1e-9), 0, None)
     return np.clip(product / power, 0, 1) * certain
 

@@ -66,17 +66,19 @@ def measure_agreement(courses: Sequence[Course]) -> Agreement:
     (array([1., 1., 1.]), array([0.5, 0.5, 0.5]))
     """
     n = courses[0].measured.shape[1]
-    product, of_measured, of_predicted, of_error = (np.zeros(n) for _ in range(4))
+    product, of_measured, of_predicted, of_error, raw = (np.zeros(n) for _ in range(5))
     for course in courses:
         q = residual_maker(course.nuisance).astype(np.float32)
         measured = course.measured - q @ (q.T @ course.measured)
         predicted = course.predicted - q @ (q.T @ course.predicted)
+        raw += np.einsum("ij,ij->j", course.measured, course.measured, dtype=np.float64)
         product += np.einsum("ij,ij->j", measured, predicted, dtype=np.float64)
         of_measured += np.einsum("ij,ij->j", measured, measured, dtype=np.float64)
         of_predicted += np.einsum("ij,ij->j", predicted, predicted, dtype=np.float64)
         predicted -= measured
         of_error += np.einsum("ij,ij->j", predicted, predicted, dtype=np.float64)
     # A constant in single precision leaves residuals of some 1e-7; they are no variance.
+    of_measured = np.where(of_measured > 1e-12 * raw, of_measured, 0)
     of_predicted = np.where(of_predicted > 1e-10 * np.maximum(of_measured, 1e-30), of_predicted, 0)
     return Agreement(
         r=_ratio(product, np.sqrt(of_measured * of_predicted)),

@@ -18,6 +18,15 @@ def list_architectures() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(zoo.__path__))
 
 
+def refuse_unknown(name: str) -> None:
+    """Raise a UsageError that names the nearest if there is no architecture of this name."""
+    known = list_architectures()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        raise UsageError(f"{name}: no such architecture; {hint}")
+
+
 def build_model(name: str, spec: SampleSpec, options: dict[str, Any] | None = None) -> "keras.Model":
     """Build an untrained network.
 
@@ -34,11 +43,7 @@ def build_model(name: str, spec: SampleSpec, options: dict[str, Any] | None = No
     UsageError
         If there is no such architecture or option; the message names the nearest.
     """
-    known = list_architectures()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-        raise UsageError(f"{name}: no such architecture; {hint}")
+    refuse_unknown(name)
     module = importlib.import_module(f"bids_eeg2fmri.models.zoo.{name}")
     try:
         config = module.Config(**(options or {}))

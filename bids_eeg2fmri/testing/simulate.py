@@ -147,7 +147,8 @@ def simulate_dataset(path: str | Path, simulation: Simulation = Simulation()) ->
     Path
         The folder with the truth: ``truth.json`` (settings, hemodynamic response and group of each participant),
         ``regions.nii.gz`` (labels 1, 2, 3 in the order of ``RHYTHMS``), and for each recording a table with the onset
-        of each volume on the EEG clock in s and the noise-free courses, and a map of the noise ceiling (correlation of
+        of each volume on the EEG clock in s, the latent process of each rhythm and the noise-free BOLD course of each region
+        (0 without coupling), and a map of the noise ceiling (correlation of
         a voxel with its own noise-free signal).
 
     Raises
@@ -506,7 +507,8 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     response = hemodynamic_response(person.hrf_peak_s, person.hrf_undershoot, LATENT_SFREQ)
     responses = np.apply_along_axis(np.convolve, 1, latents, response)[:, : latents.shape[1]]
     onsets = np.arange(simulation.n_volumes) * simulation.tr_s
-    courses = responses[:, np.rint((onsets + BEFORE_S) * LATENT_SFREQ).astype(int)]
+    at_volumes = np.rint((onsets + BEFORE_S) * LATENT_SFREQ).astype(int)
+    courses = responses[:, at_volumes]
     # The response smooths; back to unit variance (in controls), so that coupling keeps its meaning.
     courses /= responses.std(1, keepdims=True) / latents.std(1, keepdims=True).clip(1e-6)
 
@@ -530,7 +532,8 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
         events.to_csv(func / f"{stem}_events.tsv", sep="\t", index=False)
 
     table = pd.DataFrame({"volume": np.arange(len(onsets)), "onset_eeg_s": samples / simulation.sfreq})
-    for rhythm, course in zip(RHYTHMS, courses, strict=True):
+    for rhythm, latent, course in zip(RHYTHMS, latents, courses, strict=True):
+        table[f"{rhythm.name}_latent"] = latent[at_volumes]
         table[rhythm.region.replace(" ", "_")] = rhythm.sign * course * (simulation.coupling > 0)
     table.to_csv(truth / f"{stem}_truth.tsv", sep="\t", index=False, float_format="%.6f")
     brain.image(ceiling.astype(np.float32)).to_filename(truth / f"{stem}_ceiling.nii.gz")

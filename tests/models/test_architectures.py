@@ -1,0 +1,17 @@
+"""Every file of the zoo keeps the contract; whoever adds one adds no test."""
+
+import pytest
+
+from bids_eeg2fmri.models.registry import build_model, list_architectures
+from bids_eeg2fmri.testing import contracts
+
+
+@pytest.mark.parametrize("check", contracts.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("name", list_architectures())
+def test_every_architecture(name, check):
+    check(lambda spec: build_model(name, spec))
+
+
+@pytest.mark.parametrize("name", list_architectures())
+def test_every_architecture_refuses_unknown_options(name):
+    contracts.refuses_unknown_options(name)

@@ -1,0 +1,169 @@
+"""A participant's results as the participant level leaves them, small, and a way to look at a page."""
+
+import copy
+from collections.abc import Callable
+from html.parser import HTMLParser
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from bids_eeg2fmri.bids.derivatives import Derivatives
+from bids_eeg2fmri.bids.recordings import Recording
+from bids_eeg2fmri.reports.participant import participant_report
+
+N_VOLUMES, SHAPE = 41, (7, 8, 9)
+REGIONS = ("L15P15S15", "R15A15S45", "L45P75I15")
+AFFINE = np.array([[20.0, 0, 0, -60], [0, 21, 0, -90], [0, 0, 22, -70], [0, 0, 0, 1]])
+
+
+class Page(HTMLParser):
+    """What a reader of the page gets: text, and tags with their attributes."""
+
+    def __init__(self, html: str):
+        super().__init__()
+        self.html = html
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.pieces: list[str] = []
+        self.feed(html)
+        self.text = " ".join(" ".join(self.pieces).split())
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        self.pieces.append(data)
+
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for tag, attributes in self.tags if tag == name]
+
+
+@pytest.fixture(scope="session")
+def look() -> Callable[[str], Page]:
+    return Page
+
+
+@pytest.fixture(scope="session")
+def derivatives(tmp_path_factory: pytest.TempPathFactory) -> Derivatives:
+    folder = tmp_path_factory.mktemp("report")
+    made = Derivatives(folder / "out", folder / "data")
+    made.create()
+    return made
+
+
+@pytest.fixture
+def brain() -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
+    """A mask and a mean image."""
+    return nib.Nifti1Image(_mask(), AFFINE), nib.Nifti1Image((900 * _mask()).astype(np.float32), AFFINE)
+
+
+def _mask() -> np.ndarray:
+    mask = np.zeros(SHAPE, dtype=np.int16)
+    mask[1:6, 1:7, 1:8] = 1
+    return mask
+
+
+@pytest.fixture
+def spectrum(summary: dict[str, Any]) -> dict[str, Any]:
+    return summary["recordings"][0]["spectrum"]
+
+
+def _spectrum() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    positions = [[0.08 * np.sin(a), 0.08 * np.cos(a), 0.03 + 0.005 * i] for i, a in enumerate(np.arange(6.0))]
+    return {
+        "freqs_hz": np.arange(2.0, 31.0, 2.0).tolist(),
+        "channels": ["Fp1", "$C_3$", "Oz", "T7", "T8", "Pz"],
+        "mean_db": rng.normal(-115, 2, (6, 15)).tolist(),
+        "positions_m": positions,
+    }
+
+
+def _write_recording(derivatives: Derivatives, name: str) -> dict[str, Any]:
+    """Write the files of a synthesized recording; give its entry in the summary."""
+    rng = np.random.default_rng(1)
+    source = Recording("07", derivatives.source / f"{name}_eeg.vhdr", derivatives.source / f"{name}_bold.nii.gz", "")
+    mask = _mask()
+    series = (1000 + rng.normal(0, 9, (*SHAPE, N_VOLUMES))) * mask[..., None]
+    image = nib.Nifti1Image(series.astype(np.float32), AFFINE)
+    image.header.set_zooms((20, 21, 22, 2.1))
+    onset = 4.3 + 2.1 * np.arange(N_VOLUMES)
+    course = {
+        f"{region}_{kind}": rng.normal(size=N_VOLUMES) for kind in ("measured", "synthesized") for region in REGIONS
+    }
+    regions = pd.DataFrame({"onset": onset, **course})
+    regions.iloc[:5, 1:] = np.nan  # not enough EEG before them
+    files = {
+        "synthesized": derivatives.write_bold(source, image, {}),
+        "mask": derivatives.write_mask(source, nib.Nifti1Image(mask.astype(np.uint8), AFFINE)),
+        "r_map": derivatives.write_map(
+            source, nib.Nifti1Image((mask * rng.uniform(-0.5, 0.5, SHAPE)).astype(np.float32), AFFINE)
+        ),
+        "regions": derivatives.write_regions(source, regions),
+    }
+    return {
+        "name": name,
+        "eeg": f"{name}_eeg.vhdr",
+        "bold": f"{name}_bold.nii.gz",
+        "pairing": "same session, task, acquisition and run",
+        "status": "synthesized",
+        "remark": "36 of 41 volumes",
+        "files": {kind: path.as_posix() for kind, path in files.items()},
+        "n_volumes": N_VOLUMES,
+        "tr_s": 2.1,
+        "first_volume_s": 4.3,
+        "alignment": {
+            "evidence": "marker R128: 41 found, 41 volumes stored",
+            "drift_ppm": 3.0,
+            "jitter_ms": 0.1,
+            "residual_ms": rng.normal(0, 0.1, N_VOLUMES).tolist(),
+        },
+        "spectrum": _spectrum(),
+    }
+
+
+@pytest.fixture
+def summary(written: dict[str, Any]) -> dict[str, Any]:
+    """What the participant level concludes from a scored recording, to be changed at will."""
+    return copy.deepcopy(written)
+
+
+@pytest.fixture(scope="session")
+def page(derivatives: Derivatives, written: dict[str, Any]) -> Page:
+    """The report of a scored recording."""
+    return Page(participant_report(derivatives, written))
+
+
+@pytest.fixture(scope="session")
+def written(derivatives: Derivatives) -> dict[str, Any]:
+    rng = np.random.default_rng(2)
+    numbers = ("pooled_r", "pooled_skill", "voxel_r_median", "voxel_r_25", "voxel_r_75", "voxel_r_95", "best_region_r")
+    scores = [
+        {"model": name, "looks_at_eeg": looks, "amplitude_median": 0.1} | dict(zip(numbers, rng.random(7), strict=True))
+        for name, looks in (("separable", True), ("lagged band-power ridge", True), ("mean image", False))
+    ]
+    fold = {
+        "training_loss": [[2.0, 1.5, 1.2], [2.1, 1.4]],
+        "validation_loss": [[1.3, 0.9, 1.0], [1.2, 1.1]],
+        "best_epoch": 2,
+    }
+    return {
+        "participant_id": "sub-07",
+        "covariates": {"age": 31, "group": "control"},
+        "recordings": [_write_recording(derivatives, "sub-07_task-rest")],
+        "settings": {"window": {"span_s": 18.0}},
+        "settings_hash": "12ab34cd",
+        "provenance": {"command": "bids_eeg2fmri data out participant", "engine": "cpu", "versions": {"numpy": "2.4"}},
+        "verdict": {
+            "headline": "No better than chance",
+            "better_than_chance": False,
+            "sentences": ["Over the brain, r = 0.01."],
+        },
+        "scores": scores,
+        "regions": [{"name": name, "r": r, "p": 0.2} for name, r in zip(REGIONS, (0.31, -0.02, 0.17), strict=True)],
+        "chance": {"pooled_r": 0.01, "p": 0.41, "null_pooled_r": rng.normal(0, 0.02, 123).tolist()},
+        "model": {"architecture": "separable", "bundle": "models/sub-07"},
+        "training": [fold, fold, fold],
+    }
