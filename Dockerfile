@@ -47,8 +47,8 @@ ENV PATH=/opt/bids_eeg2fmri/bin:$PATH \
 
 # The dependencies are a layer of their own, which lasts until the lock changes: a new version of the app is a small one.
 COPY --from=dependencies /opt/bids_eeg2fmri /opt/bids_eeg2fmri
-RUN --mount=type=bind,from=package,source=/dist,target=/dist \
-    pip --python /opt/bids_eeg2fmri/bin/python install --no-cache-dir --no-deps /dist/*.whl \
+COPY --from=package /dist /dist
+RUN pip --python /opt/bids_eeg2fmri/bin/python install --no-cache-dir --no-deps /dist/*.whl \
     && python -c "from importlib.metadata import version; print(version('bids_eeg2fmri'))" > /version
 
 ENTRYPOINT ["bids_eeg2fmri"]

@@ -84,6 +84,11 @@ def app() -> Callable[..., Result]:
 
 
 @pytest.fixture(scope="session")
+def hash_files() -> Callable[[Path], dict[str, str]]:
+    return hash_of
+
+
+@pytest.fixture(scope="session")
 def settings_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("settings") / "quick.toml"
     path.write_text(SETTINGS)

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,8 +119,25 @@ def survives_its_weights_file(build: Build) -> None:
     assert same, "predictions differ after save_weights and load_weights: something is not a weight"
 
 
+def standardizes_by_its_training_windows(build: Build) -> None:
+    """Predict the same of the same windows at another level and spread, after being adapted to those; compiled or not."""
+    windows, _ = _linear_data()
+    other = replace(windows, power=1.5 * windows.power + 300)
+    model = _compiled(_build(build, windows))
+    expected = _predict(model, windows, np.arange(9))
+    unlike = np.abs(_predict(model, other, np.arange(9)) - expected).max()
+    spread = max(float(np.abs(expected).max()), 1e-6)
+    assert unlike > 0.1 * spread, "windows at another level give the same outputs before the network is adapted to them"
+    adapt_standardization(model, other, np.arange(len(other)))
+    worst = np.abs(_predict(model, other, np.arange(9)) - expected).max()
+    assert worst < 0.01 * spread, (
+        "outputs do not follow adapt_standardization: begin with models.layers.standardization.Standardization"
+    )
+
+
 CHECKS: tuple[Callable[[Build], None], ...] = (
     maps_samples_to_targets,
+    standardizes_by_its_training_windows,
     is_the_same_for_the_same_seed,
     moves_every_weight,
     learns_a_linear_relation,

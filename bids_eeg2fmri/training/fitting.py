@@ -164,9 +164,9 @@ def adapt_standardization(model, windows: Windows, train: np.ndarray) -> None:
 
     Each frame counts once, in however many windows it is.
     """
-    import keras
+    from bids_eeg2fmri.models.layers.standardization import Standardization
 
+    frames = np.unique(windows.frames[train])
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Normalization):
-            frames = np.unique(windows.frames[train])
-            layer.adapt(windows.power[frames][None])
+        if isinstance(layer, Standardization):
+            layer.adapt(windows.power[frames])

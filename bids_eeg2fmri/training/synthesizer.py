@@ -10,12 +10,14 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
 
 from bids_eeg2fmri.bold.basis import Basis
 from bids_eeg2fmri.bold.grid import Grid
@@ -126,10 +128,13 @@ def load_synthesizer(folder: Path) -> Synthesizer:
         )
         architecture, hashes, output_scale = (
             card["architecture"],
-            card["sha256"],
+            dict(card["sha256"]),
             np.array(card["output_scale"], dtype=np.float32),
         )
         options = card["architecture_options"]
+        # How EEG is prepared for it; read by who applies the model.
+        card |= {key: float(card[key]) for key in ("frame_s", "step_s", "tr_s")}
+        card["relative_power"] = bool(card["relative_power"])
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{card_path}: expected the card of a bundle, found it broken ({error!r}); save it anew"
@@ -142,15 +147,22 @@ def load_synthesizer(folder: Path) -> Synthesizer:
         if _sha256(folder / name) != hashes.get(name):
             raise ModelError(f"{folder / name}: is not the file that the card describes; copy the bundle anew")
 
-    mask = nib.load(folder / "mask.nii.gz")
-    grid = Grid(np.asarray(mask.dataobj) > 0, mask.affine)
     network = build_model(architecture, spec, options)
     try:
-        network.load_weights(folder / "network.weights.h5")
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{folder}: the weights do not fit the architecture {architecture} ({error})") from error
-    components = grid.table(np.asarray(nib.load(folder / "components.nii.gz").dataobj))
-    template = np.asarray(nib.load(folder / "template.nii.gz").dataobj, dtype=np.float32)
+        with warnings.catch_warnings():
+            # Keras warns of weights that it skips; a network with a part at random is none.
+            warnings.simplefilter("error", UserWarning)
+            network.load_weights(folder / "network.weights.h5")
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"{folder}: the weights do not fit the architecture {architecture} ({reason})") from error
+    try:
+        mask = nib.load(folder / "mask.nii.gz")
+        grid = Grid(np.asarray(mask.dataobj) > 0, mask.affine)
+        components = grid.table(np.asarray(nib.load(folder / "components.nii.gz").dataobj))
+        template = np.asarray(nib.load(folder / "template.nii.gz").dataobj, dtype=np.float32)
+    except (ImageFileError, OSError, ValueError, IndexError) as error:
+        raise ModelError(f"{folder}: expected images of the model's grid, found {error}; save it anew") from error
     return Synthesizer(network, spec, Basis(components), grid, template, output_scale, card)
 
 

@@ -14,6 +14,7 @@ from bids_eeg2fmri.bold.grid import Grid
 from bids_eeg2fmri.bold.regions import Regions, tile_regions
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import Spectrum, relative_to_mean
+from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge
 from bids_eeg2fmri.evaluation.splits import Split, inner_participants, split_by_participant
 from bids_eeg2fmri.models.spec import SampleSpec
@@ -125,6 +126,8 @@ def transfer(
     """
     with_bold = [s for s in samples if s.grid is not None]
     everyone = sorted({s.participant for s in with_bold})
+    if not everyone:
+        raise InputDataError("expected at least 3 participants to transfer between, found 0 with BOLD")
     grids = [s.grid for s in with_bold if s.grid is not None]
     grid = Grid(np.logical_and.reduce([g.mask for g in grids]), grids[0].affine)
     regions = tile_regions(grid)

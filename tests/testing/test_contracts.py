@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.errors import UsageError
+from bids_eeg2fmri.models.layers.standardization import Standardization
 from bids_eeg2fmri.models.spec import SampleSpec
 from bids_eeg2fmri.testing import contracts
 
 
 def linear(spec: SampleSpec, *, outputs=None, layer=None, **dense) -> keras.Model:
     inputs = keras.Input(spec.input_shape)
-    x = keras.layers.Normalization(axis=(2, 3))(inputs)
+    x = Standardization()(inputs)
     if layer is not None:
         x = layer(x)
     x = keras.layers.Flatten()(x)
@@ -45,6 +46,18 @@ def test_another_number_of_outputs_is_noticed():
 def test_outputs_that_ignore_the_sample_are_noticed():
     with pytest.raises(AssertionError, match="the same whatever the sample"):
         contracts.maps_samples_to_targets(lambda spec: linear(spec, kernel_initializer="zeros"))
+
+
+def test_a_standardization_that_is_not_ours_is_noticed():
+    """Keras' own is copied into a compiled network and stays what it was at the first fit."""
+
+    def build(spec):
+        inputs = keras.Input(spec.input_shape)
+        x = keras.layers.Flatten()(keras.layers.Normalization(axis=(2, 3))(inputs))
+        return keras.Model(inputs, keras.layers.Dense(spec.n_outputs)(x))
+
+    with pytest.raises(AssertionError, match="outputs do not follow adapt_standardization"):
+        contracts.standardizes_by_its_training_windows(build)
 
 
 def test_samples_that_know_of_each_other_are_noticed():

@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from bids_eeg2fmri.models.layers.hemodynamics import HemodynamicSum
+from bids_eeg2fmri.models.layers.standardization import Standardization
 from bids_eeg2fmri.models.spec import SampleSpec
 
 
@@ -42,7 +43,7 @@ def build(spec: SampleSpec, config: Config) -> keras.Model:
 
     inputs = keras.Input(spec.input_shape)
     # Mean and variance of each channel and frequency; adapted to training windows, part of the weights.
-    x = layers.Normalization(axis=(2, 3), name="standardize")(inputs)
+    x = Standardization(name="standardize")(inputs)
     x = layers.Dense(config.n_bands, use_bias=False, kernel_regularizer=decay(), name="bands")(x)
     x = layers.Reshape((n_lags, n_channels * config.n_bands))(x)
     x = layers.Dense(config.n_sources, use_bias=False, kernel_regularizer=decay(), name="sources")(x)

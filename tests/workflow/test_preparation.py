@@ -1,0 +1,120 @@
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from bids_eeg2fmri.bids.recordings import find_recordings
+from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.errors import InputDataError
+from bids_eeg2fmri.workflow.preparation import Sampling, on_common_ground, prepare
+
+SAMPLING = Sampling.by_settings(Settings().spectrum, Settings().window.step_s)
+
+
+@pytest.fixture
+def prepared(copy):
+    return lambda change=lambda dataset: None: prepare(_recording(copy, change), SAMPLING)
+
+
+def _recording(copy, change):
+    dataset = copy()
+    change(dataset)
+    [recording] = find_recordings(dataset, "01")
+    return recording
+
+
+def bold_of(dataset):
+    return dataset / "sub-01/func/sub-01_task-rest_bold.nii.gz"
+
+
+def test_volumes_are_found_where_the_simulation_put_them(prepared, dataset):
+    p = prepared()
+    truth = np.loadtxt(dataset.with_name("dataset_truth") / "sub-01_task-rest_truth.tsv", skiprows=1, usecols=1)
+    np.testing.assert_allclose(p.onsets_s, truth, atol=0.002)
+    assert p.table.shape == (100, p.grid.n_voxels)
+    assert p.spectrum.channels[0] == "Fp1"
+    assert "ECG" not in p.spectrum.channels
+    assert len(p.positions) == len(p.spectrum.channels) == 11
+    assert all(0.05 < np.linalg.norm(xyz) < 0.15 for xyz in p.positions)
+
+
+def test_frames_end_at_the_onsets_themselves(prepared):
+    p = prepared()
+    nearest = np.abs(p.onsets_s[10:90, None] - p.spectrum.ends_s).min(1)
+    assert nearest.max() < 1e-3
+
+
+def test_a_voxel_that_is_nan_once_is_outside(prepared):
+    def change(dataset):
+        image = nib.load(bold_of(dataset))
+        data = np.asarray(image.dataobj, dtype=np.float32)
+        data[6, 7, 5, 31] = np.nan
+        nib.Nifti1Image(data, image.affine).to_filename(bold_of(dataset))
+
+    p = prepared(change)
+    assert not p.grid.mask[6, 7, 5]
+    assert np.isfinite(p.table).all()
+
+
+def test_a_header_that_does_not_know_the_repetition_time_is_no_claim(prepared):
+    def change(dataset):
+        image = nib.load(bold_of(dataset))
+        nib.Nifti1Image(np.asarray(image.dataobj), image.affine).to_filename(bold_of(dataset))
+
+    assert prepared(change).tr_s == 2.0
+
+
+def test_a_header_in_ms_is_understood(prepared):
+    def change(dataset):
+        image = nib.load(bold_of(dataset))
+        image = nib.Nifti1Image(np.asarray(image.dataobj), image.affine)
+        image.header.set_zooms((*image.header.get_zooms()[:3], 2000.0))
+        image.header.set_xyzt_units("mm", "msec")
+        image.to_filename(bold_of(dataset))
+        path = dataset / "sub-01/func/sub-01_task-rest_bold.json"
+        path.write_text(json.dumps({"TaskName": "rest"}))
+
+    assert prepared(change).tr_s == 2.0
+
+
+def test_bad_channels_are_left_out(prepared):
+    def change(dataset):
+        path = dataset / "sub-01/eeg/sub-01_task-rest_channels.tsv"
+        lines = path.read_text().splitlines()
+        lines = [line.replace("good", "bad") if line.startswith(("F3\t", "C4\t")) else line for line in lines]
+        path.write_text("\n".join(lines) + "\n")
+
+    p = prepared(change)
+    assert len(p.spectrum.channels) == 9
+    assert not {"F3", "C4"} & set(p.spectrum.channels)
+
+
+def test_too_slow_eeg_is_told_with_the_remedy(copy):
+    with pytest.raises(InputDataError, match=r"expected at least 300 Hz for power up to 120 Hz, found 250 Hz; lower spec"):
+        prepare(_recording(copy, lambda dataset: None), Sampling((10.0, 120.0), 2.0, 1.0))
+
+
+def test_runs_are_brought_to_their_common_voxels_and_channels(make_run):
+    from dataclasses import replace
+
+    from bids_eeg2fmri.bold.grid import Grid
+
+    a, b, c = (make_run(40, seed=i) for i in range(3))
+    mask = a.grid.mask.copy()
+    mask[tuple(np.argwhere(mask)[11])] = False
+    smaller = Grid(mask, a.grid.affine)
+    b = replace(b, grid=smaller, table=np.delete(b.table, 11, axis=1))
+    spectrum = replace(b.spectrum, power=b.spectrum.power[:, [2, 0]], channels=("C4", "C3"))
+    b = replace(b, spectrum=spectrum, positions=[[3.0] * 3, [1.0] * 3])
+    c = replace(c, grid=Grid(c.grid.mask, c.grid.affine + np.eye(4)))
+    kept, left_out = on_common_ground([a, b, c])
+    assert [p.recording.name for p in kept] == ["sub-01_task-rest_run-1", "sub-01_task-rest_run-2"]
+    assert [(r.name, "is not the" in reason) for r, reason in left_out] == [("sub-01_task-rest_run-3", True)]
+    for p in kept:
+        np.testing.assert_array_equal(p.grid.mask, mask)
+        assert p.table.shape == (40, smaller.n_voxels)
+        assert p.spectrum.channels == ("C3", "C4")
+    np.testing.assert_array_equal(kept[0].table, np.delete(a.table, 11, axis=1))
+    np.testing.assert_array_equal(kept[1].spectrum.power[:, 1], b.spectrum.power[:, 0])
+    assert kept[1].positions == [[1.0] * 3, [3.0] * 3]
