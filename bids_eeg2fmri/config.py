@@ -169,7 +169,9 @@ def load_settings(path: Path | None, overrides: dict[str, dict[str, Any]] | None
     except ValidationError as error:
         raise UsageError(f"{name}: {_explain(error)}") from None
     if settings.spectrum.highest_hz < settings.spectrum.lowest_hz + settings.spectrum.spacing_hz:
-        raise UsageError(f"{name}: spectrum.highest_hz: expected at least one spectrum.spacing_hz above spectrum.lowest_hz")
+        raise UsageError(
+            f"{name}: spectrum.highest_hz: expected at least one spectrum.spacing_hz above spectrum.lowest_hz"
+        )
     if settings.window.step_s > settings.window.span_s:
         raise UsageError(f"{name}: window.step_s: expected no more than window.span_s")
     return settings

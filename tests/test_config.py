@@ -35,10 +35,19 @@ def test_settings_can_not_be_changed():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[training]\nmax_epoch = 3", "mine.toml: training.max_epoch: there is no such setting; did you mean max_epochs?"),
+        (
+            "[training]\nmax_epoch = 3",
+            "mine.toml: training.max_epoch: there is no such setting; did you mean max_epochs?",
+        ),
         ("[trainig]\nmax_epochs = 3", "mine.toml: trainig: there is no such setting; did you mean training?"),
-        ("zzz = 3", "mine.toml: zzz: there is no such setting; known here: spectrum, window, bold, training, evaluation"),
-        ("[training]\nmax_epochs = 0", "mine.toml: training.max_epochs: input should be greater than or equal to 1, not 0"),
+        (
+            "zzz = 3",
+            "mine.toml: zzz: there is no such setting; known here: spectrum, window, bold, training, evaluation",
+        ),
+        (
+            "[training]\nmax_epochs = 0",
+            "mine.toml: training.max_epochs: input should be greater than or equal to 1, not 0",
+        ),
         ("[training]\nmax_epochs = 'many'", "mine.toml: training.max_epochs: input should be a valid integer"),
         ("[window]\nspan_s = 90", "mine.toml: window.span_s: input should be less than or equal to 60, not 90"),
         ("[spectrum]\nlowest_hz = 50.0", "mine.toml: spectrum.highest_hz: expected"),
@@ -50,7 +59,9 @@ def test_settings_can_not_be_changed():
         ("[window]\nstep_s = 19.0", "mine.toml: window.step_s: "),
     ],
 )
-@pytest.mark.parametrize("overrides", [None, {"training": {"architecture": "separable"}}], ids=["file", "file and flag"])
+@pytest.mark.parametrize(
+    "overrides", [None, {"training": {"architecture": "separable"}}], ids=["file", "file and flag"]
+)
 def test_a_mistake_is_told_by_its_key_in_one_line(text, message, overrides, load):
     with pytest.raises(UsageError) as caught:
         load(text, overrides)

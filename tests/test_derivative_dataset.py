@@ -291,7 +291,10 @@ def test_a_group_without_any_bold_gets_its_table(participant_run, app, settings_
     ("options", "message"),
     [
         (("--participant-label", "09"), "--participant-label 09: not processed yet; there are 01, 02, 03, 04"),
-        (("--group-column", "site"), "--group-column site: no such column in participants.tsv; there is age, group, sex"),
+        (
+            ("--group-column", "site"),
+            "--group-column site: no such column in participants.tsv; there is age, group, sex",
+        ),
     ],
 )
 def test_what_the_group_level_does_not_find_is_listed(options, message, participant_run, app, settings_file):

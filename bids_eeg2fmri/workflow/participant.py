@@ -16,7 +16,7 @@ from bids_eeg2fmri.bold.grid import percent_change
 from bids_eeg2fmri.bold.regions import Regions, tile_regions
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import relative_to_mean
-from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError
+from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, MissingFilesError
 from bids_eeg2fmri.evaluation.metrics import Course, measure_agreement
 from bids_eeg2fmri.training.synthesizer import Synthesizer, load_synthesizer
 from bids_eeg2fmri.windows import make_windows
@@ -110,7 +110,7 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
 
     account = _Account(task, subject, recordings, failed)
     if synthesizer is not None:
-        _apply(task, account, synthesizer, prepared)
+        failed += _apply(task, account, synthesizer, prepared)
     elif any(p.table is not None for p in prepared):
         _train(task, account, prepared, report)
     else:
@@ -307,8 +307,10 @@ def _train(task: Task, account: _Account, prepared: Sequence[Prepared], report: 
     }
 
 
-def _apply(task: Task, account: _Account, synthesizer: Synthesizer, prepared: Sequence[Prepared]) -> None:
-    """Synthesize by a saved model; where BOLD on the same grid exists, score it."""
+def _apply(
+    task: Task, account: _Account, synthesizer: Synthesizer, prepared: Sequence[Prepared]
+) -> list[tuple[Recording, Eeg2FmriError]]:
+    """Synthesize by a saved model; where BOLD on the same grid exists, score it. Give the recordings that failed."""
     settings = task.settings
     regions = tile_regions(synthesizer.grid)
     lags = np.array(synthesizer.spec.lags_s)
@@ -317,14 +319,17 @@ def _apply(task: Task, account: _Account, synthesizer: Synthesizer, prepared: Se
     scored: list[Prepared] = []
     measured, predictions, blocks = [], [], []
     outputs = []
+    failed: list[tuple[Recording, Eeg2FmriError]] = []
     for p in prepared:
         spectrum = relative_to_mean(p.spectrum) if synthesizer.card["relative_power"] else p.spectrum
         windows = make_windows([spectrum], [p.onsets_s], lags=lags)
         which = np.flatnonzero(windows.complete)
         if not len(which):
-            account.note(
-                p.recording, "failed", f"no volume has the {lags[-1]:g} s of EEG before it that the model needs"
+            error = InputDataError(
+                f"{p.recording.eeg}: no volume has the {lags[-1]:g} s of EEG before it that the model needs; longer EEG is needed"
             )
+            account.note(p.recording, "failed", str(error))
+            failed.append((p.recording, error))
             continue
         change = np.zeros((p.n_volumes, synthesizer.grid.n_voxels), dtype=np.float32)
         change[which] = synthesizer.predict(windows, which)
@@ -345,6 +350,9 @@ def _apply(task: Task, account: _Account, synthesizer: Synthesizer, prepared: Se
         measured.append(values)
         predictions.append(change)
         blocks.append(np.where(windows.complete, 0, -1))
+
+    if not outputs:
+        raise failed[0][1]
 
     scores = None
     if scored:
@@ -381,6 +389,7 @@ def _apply(task: Task, account: _Account, synthesizer: Synthesizer, prepared: Se
         account.synthesized(p, synthesizer.grid, template * (1 + change / 100), volumes, account.sidecar(model, scores))
     for p, values, change, block in zip(scored, measured, predictions, blocks, strict=True):
         _write_agreement(account, p, regions, values, change, block, synthesizer.grid)
+    return failed
 
 
 def _write_agreement(account: _Account, p: Prepared, regions: Regions, measured, predicted, blocks, grid) -> None:

@@ -12,6 +12,7 @@ from bids_eeg2fmri.bold.basis import Basis, fit_basis
 from bids_eeg2fmri.bold.drift import drift_regressors, remove_drift
 from bids_eeg2fmri.bold.grid import percent_change
 from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_features
 from bids_eeg2fmri.evaluation.splits import Split, block_of_volume, split_in_blocks, split_inner
 from bids_eeg2fmri.models.spec import SampleSpec
@@ -167,10 +168,21 @@ class Learned:
 
 
 def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray, settings: Settings) -> Learned:
-    """Compute baseline, drift, basis and coefficients from training volumes only."""
+    """Compute baseline, drift, basis and coefficients from training volumes only.
+
+    Raises
+    ------
+    InputDataError
+        If a run has no training volume.
+    """
     baselines, changes = [], []
     for number, run in enumerate(runs):
         volumes = windows.volume[train][windows.recording[train] == number]
+        if not len(volumes):
+            raise InputDataError(
+                f"{run.recording.bold}: expected volumes to learn its mean from when a block of them and its neighbours are "
+                f"held out, found none of {run.n_volumes}; leave this run out with --run-label or --bids-filter-file"
+            )
         values = _table(run)[volumes]
         baseline = values.mean(0)
         drift = drift_regressors(run.n_volumes, tr_s=run.tr_s, shortest_period_s=settings.bold.drift_period_s)

@@ -85,7 +85,9 @@ def test_another_number_of_markers_is_told(n):
 def test_a_marker_that_is_missing_or_doubled_is_not_counted_over(fault):
     onsets = volumes(61).onsets_s
     onsets = np.delete(onsets, 30) if fault == "missing" else np.insert(onsets[:-1], 30, onsets[29] + 0.4)
-    with pytest.raises(AlignmentError, match="one lies .* s off the regular grid; look for a missing or doubled marker"):
+    with pytest.raises(
+        AlignmentError, match=r"one lies .* s off the regular grid; look for a missing or doubled marker"
+    ):
         align([Marker("x.vmrk", "R128", onsets)], tr_s=2.1, n_volumes=60)
 
 

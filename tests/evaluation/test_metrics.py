@@ -27,7 +27,9 @@ def test_amplitude_and_skill_by_their_definitions(rng):
     predicted -= predicted.mean(0)
     agreement = measure_agreement([Course(measured, predicted, np.ones((70, 1)))])
     np.testing.assert_allclose(agreement.amplitude, predicted.std(0) / measured.std(0), rtol=1e-6)
-    np.testing.assert_allclose(agreement.skill, 1 - ((measured - predicted) ** 2).sum(0) / (measured**2).sum(0), rtol=1e-6)
+    np.testing.assert_allclose(
+        agreement.skill, 1 - ((measured - predicted) ** 2).sum(0) / (measured**2).sum(0), rtol=1e-6
+    )
     assert agreement.pooled_r == pytest.approx(np.corrcoef(measured.ravel(), predicted.ravel())[0, 1], rel=1e-4)
 
 
@@ -35,7 +37,9 @@ def test_neither_side_is_judged_by_the_nuisance(rng):
     measured, predicted = pair(rng)
     nuisance = np.stack([np.ones(70), np.linspace(-1, 1, 70), np.arange(70) > 30], 1)
     clean = measure_agreement([Course(measured, predicted, nuisance)])
-    drifting = Course(measured + nuisance @ rng.standard_normal((3, 4)) * 50, predicted - 9 * nuisance[:, 1:2], nuisance)
+    drifting = Course(
+        measured + nuisance @ rng.standard_normal((3, 4)) * 50, predicted - 9 * nuisance[:, 1:2], nuisance
+    )
     np.testing.assert_allclose(measure_agreement([drifting]).r, clean.r, atol=1e-4)
 
 

@@ -36,8 +36,7 @@ def test_every_usable_volume_is_tested_once_and_never_learned_from_nearby(sample
     recording, volume, usable = samples
     try:
         splits = split_in_blocks(*samples, n_folds=n_folds, gap=gap)
-    except InputDataError as error:
-        assert f"{usable.sum()} usable ones" in str(error)
+    except InputDataError:
         assume(False)
     assert len(splits) == n_folds
     tested = np.concatenate([split.test for split in splits])
@@ -85,7 +84,9 @@ def test_blocks_are_contiguous_and_of_about_one_size(n_volumes, n_folds):
 
 def test_a_run_that_is_too_short_is_refused_with_what_is_missing():
     samples = np.zeros(40, int), np.arange(40), np.ones(40, bool)
-    with pytest.raises(InputDataError, match="expected at least 20 volumes to learn from .* among 40 usable ones; longer"):
+    with pytest.raises(
+        InputDataError, match=r"expected at least 20 volumes to learn from .* among 40 usable ones; longer"
+    ):
         split_in_blocks(*samples, n_folds=5, gap=10)
 
 

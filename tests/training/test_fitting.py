@@ -29,7 +29,10 @@ def test_a_coupling_is_learned(fitted, samples):
 def test_the_history_has_a_course_for_each_inner_split(fitted):
     history = fitted[1]
     assert len(history.training_loss) == len(history.validation_loss) == len(INNER)
-    assert all(len(t) == len(v) <= SCHEDULE.max_epochs for t, v in zip(history.training_loss, history.validation_loss, strict=True))
+    assert all(
+        len(t) == len(v) <= SCHEDULE.max_epochs
+        for t, v in zip(history.training_loss, history.validation_loss, strict=True)
+    )
     assert 1 <= history.best_epoch <= SCHEDULE.max_epochs
 
 
@@ -90,7 +93,9 @@ def test_the_unit_of_the_targets_does_not_matter(fitted, samples, spec):
     windows, targets = samples
     trainer = Trainer("separable", spec, SCHEDULE, seed=0)
     trainer.fit(windows, 1024 * targets, TRAIN, INNER, independent=1.0)
-    np.testing.assert_allclose(trainer.predict(windows, TEST) / 1024, fitted[0].predict(windows, TEST), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        trainer.predict(windows, TEST) / 1024, fitted[0].predict(windows, TEST), rtol=1e-3, atol=1e-3
+    )
 
 
 def test_standardization_is_that_of_the_training_frames_each_counted_once(samples, spec):

@@ -67,7 +67,9 @@ def test_a_bundle_predicts_as_what_was_saved(synthesizer, bundle, samples):
 def test_a_bundle_survives_being_moved_and_saved_again(synthesizer, bundle, samples, tmp_path):
     shutil.move(bundle, tmp_path / "elsewhere")
     twice = load_synthesizer(load_synthesizer(tmp_path / "elsewhere").save(tmp_path / "again"))
-    np.testing.assert_array_equal(twice.predict(samples[0], np.arange(9)), synthesizer.predict(samples[0], np.arange(9)))
+    np.testing.assert_array_equal(
+        twice.predict(samples[0], np.arange(9)), synthesizer.predict(samples[0], np.arange(9))
+    )
 
 
 def test_a_bundle_is_numbers_and_text(bundle):
@@ -123,7 +125,9 @@ def test_a_newer_bundle_asks_for_an_update(bundle):
 )  # fmt: skip
 def test_a_broken_card_is_told(changes, bundle):
     edit_card(bundle, **changes)
-    with pytest.raises(ModelError, match=r"card.json: expected the card of a bundle, found it broken \(.*\); save it anew"):
+    with pytest.raises(
+        ModelError, match=r"card.json: expected the card of a bundle, found it broken \(.*\); save it anew"
+    ):
         load_synthesizer(bundle)
 
 
@@ -136,7 +140,7 @@ def test_a_card_that_is_none_is_told(text, bundle):
 
 def test_an_architecture_that_nobody_knows_is_told(bundle):
     edit_card(bundle, architecture="os.system")
-    with pytest.raises(ModelError, match="unknown architecture 'os.system'; known: .*separable"):
+    with pytest.raises(ModelError, match=r"unknown architecture 'os\.system'; known: .*separable"):
         load_synthesizer(bundle)
 
 

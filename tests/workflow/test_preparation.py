@@ -91,7 +91,9 @@ def test_bad_channels_are_left_out(prepared):
 
 
 def test_too_slow_eeg_is_told_with_the_remedy(copy):
-    with pytest.raises(InputDataError, match=r"expected at least 300 Hz for power up to 120 Hz, found 250 Hz; lower spec"):
+    with pytest.raises(
+        InputDataError, match=r"expected at least 300 Hz for power up to 120 Hz, found 250 Hz; lower spec"
+    ):
         prepare(_recording(copy, lambda dataset: None), Sampling((10.0, 120.0), 2.0, 1.0))
 
 

@@ -44,7 +44,9 @@ def test_a_held_out_block_has_no_say_in_its_own_prediction(fold, run, original, 
     np.testing.assert_array_equal(changed.baselines[0][held_out], original.baselines[0][held_out])
     # Not because nothing is predicted, nor because nothing depends on anything.
     assert np.abs(original.predicted["separable"][0][held_out]).max() > 0.1
-    assert not np.array_equal(changed.predicted["separable"][0][~held_out], original.predicted["separable"][0][~held_out])
+    assert not np.array_equal(
+        changed.predicted["separable"][0][~held_out], original.predicted["separable"][0][~held_out]
+    )
 
 
 def test_the_neighbours_of_a_block_have_no_say_either(run, original, quick):
@@ -141,7 +143,9 @@ def test_a_model_of_all_volumes_can_be_saved_and_knows_what_it_needs(run, quick,
     assert len(history.validation_loss) == 4
     loaded = load_synthesizer(synthesizer.save(tmp_path / "bundle"))
     windows, lags = windows_of([run], quick)
-    np.testing.assert_array_equal(loaded.predict(windows, np.arange(9, 60)), synthesizer.predict(windows, np.arange(9, 60)))
+    np.testing.assert_array_equal(
+        loaded.predict(windows, np.arange(9, 60)), synthesizer.predict(windows, np.arange(9, 60))
+    )
     assert loaded.spec.lags_s == tuple(lags.tolist())
     assert (loaded.card["tr_s"], loaded.card["step_s"], loaded.card["relative_power"]) == (2.0, 2.0, False)
     np.testing.assert_allclose(loaded.template[run.grid.mask], run.table.mean(0), rtol=1e-3)

@@ -1,0 +1,143 @@
+"""A saved model applied from the command line, and what a bundle that doesn't fit gets."""
+
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+
+@pytest.fixture(scope="module")
+def bundle(group_run):
+    """The group's model: trained on participants 01 to 03."""
+    return group_run.output / "models" / "group"
+
+
+@pytest.fixture
+def apply(app, settings_file, tmp_path):
+    def run(dataset, bundle, *options):
+        output = tmp_path / "derivatives"
+        return app(dataset, output, "participant", "--model", bundle, "--config-file", settings_file, *options), output
+
+    return run
+
+
+def series_of(output, subject="04"):
+    return output / f"sub-{subject}/func/sub-{subject}_task-rest_desc-synth_bold.nii.gz"
+
+
+def test_eeg_alone_becomes_a_series_on_the_models_grid(dataset, bundle, apply):
+    result, output = apply(dataset, bundle, "--participant-label", "04")
+    assert result.code == 0, result.err
+    image = nib.load(series_of(output))
+    data = np.asarray(image.dataobj)
+    mask = np.asarray(nib.load(bundle / "mask.nii.gz").dataobj) > 0
+    template = np.asarray(nib.load(bundle / "template.nii.gz").dataobj)
+    assert image.shape[:3] == (12, 14, 11)
+    assert image.header.get_zooms()[3] == 2.0
+    assert not data[~mask].any()
+    np.testing.assert_allclose(data.mean(-1)[mask], template[mask], rtol=0.01)
+    assert data[mask].std(1).max() > 0
+    sidecar = json.loads((output / "sub-04/func/sub-04_task-rest_desc-synth_bold.json").read_text())
+    assert sidecar["Sources"] == ["bids:raw:sub-04/eeg/sub-04_task-rest_eeg.vhdr"]
+    assert sidecar["Model"]["TrainedOn"] == [f"sub-0{i}_task-rest" for i in (1, 2, 3)]
+    summary = json.loads((output / "sub-04/sub-04_summary.json").read_text())
+    assert summary["verdict"]["headline"].startswith("Not scored")
+
+
+def test_volumes_without_enough_eeg_hold_the_mean_image(dataset, bundle, apply):
+    _, output = apply(dataset, bundle, "--participant-label", "04")
+    table = pd.read_csv(series_of(output).with_name("sub-04_task-rest_desc-synth_timeseries.tsv"), sep="\t")
+    data = np.asarray(nib.load(series_of(output)).dataobj)[..., ~table.synthesized]
+    assert data.shape[3] == 10  # 20 s of EEG are needed, volumes are counted from the start of the file
+    assert (data == data[..., :1]).all()
+
+
+def test_participants_that_were_learned_from_get_no_verdict(dataset, bundle, apply):
+    result, output = apply(dataset, bundle, "--participant-label", "01")
+    assert result.code == 0, result.err
+    assert "No verdict: the model was trained on these recordings" in result.err
+    summary = json.loads((output / "sub-01/sub-01_summary.json").read_text())
+    assert summary["verdict"]["better_than_chance"] is None
+
+
+def test_a_stranger_with_bold_is_scored(dataset, copy, bundle, apply):
+    """Participant 02 under another name: the name is all that the card knows participants by."""
+    strange = copy([])
+    for path in (dataset / "sub-02").rglob("*.*"):
+        target = strange / path.relative_to(dataset).as_posix().replace("sub-02", "sub-77")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix in (".vhdr", ".vmrk"):
+            target.write_text(path.read_text().replace("sub-02", "sub-77"))
+        else:
+            shutil.copy(path, target)
+    result, output = apply(strange, bundle)
+    assert result.code == 0, result.err
+    scores = pd.read_csv(output / "sub-77/sub-77_scores.tsv", sep="\t")
+    assert scores.model.tolist() == ["separable", "mean image"]
+    assert np.isfinite(scores.pooled_r).all()
+    assert scores.pooled_r[1] == 0
+
+
+def refused(result, output, code):
+    assert result.code == code, result.err
+    assert len(result.err.splitlines()) == 2
+    assert "Traceback" not in result.err
+    assert not list(output.rglob("*_desc-synth_*"))
+    assert not list(output.rglob("*_summary.json"))
+    assert not list(output.rglob(".part_*"))
+    return result.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("level", ["card.json", "template.nii.gz"])
+def test_a_bundle_that_lacks_a_file_is_told(level, dataset, bundle, apply, tmp_path):
+    broken = shutil.copytree(bundle, tmp_path / "bundle")
+    (broken / level).unlink()
+    line = refused(*apply(dataset, broken, "--participant-label", "04"), 66)
+    assert f"{broken}: expected a bundle with card.json" in line
+    assert f"found no {level}; check --model" in line
+
+
+def test_a_bundle_that_was_tampered_with_is_told(dataset, bundle, apply, tmp_path):
+    broken = shutil.copytree(bundle, tmp_path / "bundle")
+    with (broken / "network.weights.h5").open("ab") as file:
+        file.write(b"x")
+    line = refused(*apply(dataset, broken, "--participant-label", "04"), 65)
+    assert f"{broken / 'network.weights.h5'}: is not the file that the card describes; copy the bundle anew" in line
+
+
+def test_a_bundle_of_a_newer_version_is_told(dataset, bundle, apply, tmp_path):
+    newer = shutil.copytree(bundle, tmp_path / "bundle")
+    card = json.loads((newer / "card.json").read_text())
+    (newer / "card.json").write_text(json.dumps(card | {"format_version": 9}))
+    line = refused(*apply(dataset, newer, "--participant-label", "04"), 65)
+    assert "expected a bundle of format 1 or older, found 9; update bids_eeg2fmri" in line
+
+
+def test_a_bundle_of_another_montage_is_told_with_what_is_missing(copy, bundle, apply):
+    dataset = copy(["04"])
+    for path in (dataset / "sub-04/eeg").iterdir():
+        if path.suffix in (".vhdr", ".tsv"):
+            path.write_text(path.read_text().replace("C3", "X1").replace("O2", "X2"))
+    line = refused(*apply(dataset, bundle), 65)
+    assert "sub-04_task-rest_eeg.vhdr: the model expects 11 channels, 2 of them not found here: C3, O2" in line
+    assert "use a model of this montage" in line
+
+
+def test_eeg_that_is_shorter_than_a_window_is_told(copy, bundle, apply):
+    import mne
+    import pybv
+
+    dataset = copy(["04"])
+    path = dataset / "sub-04/eeg/sub-04_task-rest_eeg.vhdr"
+    raw = mne.io.read_raw_brainvision(path, verbose="error")
+    data, names = raw.get_data(stop=250 * 12), raw.ch_names
+    pybv.write_brainvision(
+        data=data, sfreq=250, ch_names=names, fname_base=path.stem, folder_out=str(path.parent), overwrite=True
+    )
+    sidecar = path.with_suffix(".json")
+    sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"RecordingDuration": 12.0}))
+    line = refused(*apply(dataset, bundle), 65)
+    assert "no volume has the 18 s of EEG before it that the model needs" in line
