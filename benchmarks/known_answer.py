@@ -1,6 +1,6 @@
 """Correlation found where it was simulated, and where it was not: the default dataset and its null twin.
 
-    python benchmarks/known_answer.py [--participants N] [--seed N]
+python benchmarks/known_answer.py [--participants N] [--seed N]
 """
 
 import argparse

@@ -118,6 +118,8 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     # Before numpy is imported: its threads are counted then.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(n_cpus)
+    if not 0 <= options.random_seed < 2**32:
+        raise UsageError(f"--random-seed: expected a number from 0 to {2**32 - 1}, found {options.random_seed}")
     _start_logging(options.verbose)
 
     _refuse_useless(options)
@@ -226,7 +228,7 @@ def _labels(values: Sequence[str], prefix: str) -> list[str]:
     labels: list[str] = []
     for value in values:
         path = Path(value)
-        if os.sep in value and path.is_file():
+        if (os.sep in value or path.suffix) and path.is_file():
             labels += [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         elif os.sep in value:
             raise MissingFilesError(f"{value}: expected a label or a file with one label per line, found no such file")

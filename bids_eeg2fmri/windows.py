@@ -56,7 +56,7 @@ def make_windows(spectra: Sequence[Spectrum], onsets_s: Sequence[np.ndarray], *,
         One per recording, same channels, frequencies and step.
     onsets_s : sequence of arrays of shape (volumes,)
         Onset of each volume on the EEG clock of its recording. Between two frames the earlier one is taken, so no window
-        holds EEG from after its volume; a tenth of a step is granted to jitter of the markers.
+        holds EEG from after its volume; a hundredth of a step is granted to rounding.
     lags : array of shape (lags,)
         In s.
 
@@ -70,10 +70,12 @@ def make_windows(spectra: Sequence[Spectrum], onsets_s: Sequence[np.ndarray], *,
     """
     frames, complete, recording, volume = [], [], [], []
     offset = 0
+    step_s = float(lags[1] - lags[0]) if len(lags) > 1 else 1.0
     for number, (spectrum, onsets) in enumerate(zip(spectra, onsets_s, strict=True)):
-        position = (onsets[:, None] - lags - spectrum.ends_s[0]) / spectrum.step_s
-        index = np.floor(position + 0.1).astype(int)
-        inside = (index >= 0) & (index < len(spectrum.ends_s))
+        wanted = onsets[:, None] - lags
+        index = np.searchsorted(spectrum.ends_s, wanted + 0.01 * step_s, side="right") - 1
+        # Within a recording the next earlier frame is less than a step away; beyond its ends there is none.
+        inside = (index >= 0) & (wanted - spectrum.ends_s[index] < step_s)
         frames.append(np.where(inside, index, 0) + offset)
         complete.append(inside.all(1))
         recording.append(np.full(len(onsets), number))

@@ -68,6 +68,7 @@ def test_the_version_is_that_of_the_package(app):
         (("a", "b", "participant", "--random-seed", "x"), "argument --random-seed: invalid int value: 'x'"),
         (("a", "b", "participant", "--part", "01"), "unrecognized arguments: --part"),
         (("a", "b", "participant", "--n-cpus", "0"), "--n-cpus: expected at least 1, found 0"),
+        (("a", "b", "participant", "--random-seed", "-1"), "--random-seed: expected a number from 0"),
     ],
 )
 def test_a_mistake_of_usage_is_64(arguments, message, app):

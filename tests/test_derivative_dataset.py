@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bids_eeg2fmri.bids.derivatives import Derivatives
+
 SUBJECTS = ("01", "02", "03")
 
 
@@ -269,11 +271,13 @@ def test_a_participant_without_a_summary_is_listed_as_missing(participant_run, a
     output = tmp_path / "derivatives"
     shutil.copytree(participant_run.output, output)
     (output / "sub-02/sub-02_summary.json").unlink()
+    Derivatives(output, participant_run.dataset).write_failure("09", "sub-09_eeg.vhdr: expected a file, found none")
     result = app(participant_run.dataset, output, "group", "--config-file", settings_file)
     assert result.code == 0, result.err
     missing = json.loads((output / "group_summary.json").read_text())["missing"]
-    assert [m["name"] for m in missing] == ["sub-02"]
+    assert [m["name"] for m in missing] == ["sub-02", "sub-09"]
     assert "has files but no summary" in missing[0]["reason"]
+    assert missing[1]["reason"] == "sub-09_eeg.vhdr: expected a file, found none"
 
 
 def test_a_group_without_any_bold_gets_its_table(participant_run, app, settings_file, tmp_path):

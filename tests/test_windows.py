@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.eeg.downsampling import Signals
-from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum
+from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
 from bids_eeg2fmri.windows import lags_s, make_windows
 
 FREQS_HZ = np.arange(4.0, 30.0, 2.0)
@@ -33,7 +33,8 @@ def test_no_window_holds_eeg_from_after_its_volume(shift_s):
 
     def windows_of(data):
         signals = Signals(data, 200.0, tuple("abcde"))
-        spectrum = compute_spectrum(signals, anchor_s=20.0 - shift_s, step_s=1.0, width_s=2.0, freqs_hz=FREQS_HZ)
+        ends_s = frame_ends(signals, anchor_s=20.0 - shift_s, step_s=1.0)
+        spectrum = compute_spectrum(signals, ends_s, width_s=2.0, freqs_hz=FREQS_HZ)
         return make_windows([spectrum], [onsets], lags=LAGS)
 
     before = windows_of(data)

@@ -84,10 +84,9 @@ class Derivatives:
             "DatasetType": "derivative",
             "License": "CC0",
             "GeneratedBy": [{"Name": "bids_eeg2fmri", "Version": __version__}],
-            "SourceDatasets": [{"URL": f"file://{os.path.relpath(source, root)}"}],
             "DatasetLinks": {"raw": os.path.relpath(source, root)},
         }
-        self._write_text("dataset_description.json", json.dumps(description, indent=2) + "\n")
+        self._write_text("dataset_description.json", _json(description))
         self._write_text("README.md", README)
         self._write_text(".bidsignore", "\n".join(BIDSIGNORE) + "\n")
         self._write_text(
@@ -169,12 +168,31 @@ class Derivatives:
         """Write a participant's summary and scores, and bring participants.tsv up to date."""
         if scores is not None:
             self._write_table(Path(f"sub-{subject}", f"sub-{subject}_scores.tsv"), scores)
-        self._write_text(Path(f"sub-{subject}", f"sub-{subject}_summary.json"), json.dumps(summary, indent=1) + "\n")
-        self._write_participants()
+        self._write_text(Path(f"sub-{subject}", f"sub-{subject}_summary.json"), _json(summary))
+        self.update_participants()
+
+    def write_failure(self, subject: str, message: str) -> None:
+        """Note why a participant has no results, for the group level."""
+        self._write_text(Path("logs", f"sub-{subject}_failed.txt"), message + "\n")
+
+    def read_failures(self) -> list[dict[str, str]]:
+        """List participants who have no results, with the reason."""
+        reasons = {
+            folder.name: "has files but no summary: the participant level was stopped or is still running"
+            for folder in sorted(self.root.glob("sub-*"))
+            if folder.is_dir() and not (folder / f"{folder.name}_summary.json").exists()
+        }
+        for path in sorted(self.root.glob("logs/sub-*_failed.txt")):
+            reasons[path.name.removesuffix("_failed.txt")] = path.read_text().strip()
+        return [{"name": name, "reason": reason} for name, reason in reasons.items()]
 
     def remove_participant(self, subject: str) -> None:
         """Forget what an earlier run concluded, so that a run that fails now does not leave it standing."""
-        for path in (self.root / f"sub-{subject}" / f"sub-{subject}_summary.json", self.root / f"sub-{subject}.html"):
+        for path in (
+            self.root / f"sub-{subject}" / f"sub-{subject}_summary.json",
+            self.root / f"sub-{subject}.html",
+            self.root / "logs" / f"sub-{subject}_failed.txt",
+        ):
             path.unlink(missing_ok=True)
 
     def read_summaries(self) -> list[dict[str, Any]]:
@@ -204,7 +222,7 @@ class Derivatives:
     def write_group(self, summary: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
         for name, table in tables.items():
             self._write_table(Path(f"group_{name}.tsv"), table)
-        self._write_text("group_summary.json", json.dumps(summary, indent=1) + "\n")
+        self._write_text("group_summary.json", _json(summary))
 
     def write_group_map(self, name: str, image: nib.Nifti1Image) -> Path:
         path = Path(f"group_{name}.nii.gz")
@@ -214,13 +232,17 @@ class Derivatives:
     def model_folder(self, name: str) -> Path:
         return self.root / "models" / name
 
-    def _write_participants(self) -> None:
+    def update_participants(self) -> None:
+        """Write participants.tsv: a row for everybody who has a folder."""
         # Rebuilt from what each participant wrote, so participants may be processed at the same time.
         rows = []
         for folder in sorted(self.root.glob("sub-*")):
             if folder.is_dir():
                 path = folder / f"{folder.name}_summary.json"
-                covariates = json.loads(path.read_text()).get("covariates", {}) if path.is_file() else {}
+                try:
+                    covariates = json.loads(path.read_text()).get("covariates", {})
+                except FileNotFoundError:  # not done yet, or being done anew
+                    covariates = {}
                 rows.append({"participant_id": folder.name, **covariates})
         self._write_table(Path("participants.tsv"), pd.DataFrame(rows))
 
@@ -260,10 +282,27 @@ class Derivatives:
         with self._replacing(relative) as part:
             image.to_filename(part)
         if sidecar is not None:
-            self._write_text(str(relative).removesuffix(".nii.gz") + ".json", json.dumps(sidecar, indent=2) + "\n")
+            self._write_text(str(relative).removesuffix(".nii.gz") + ".json", _json(sidecar))
 
 
 _readable = "%.6g"
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(_plain(content), indent=2, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """Make numbers, strings, lists and dicts of what JSON does not know; NaN becomes null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
 
 
 def _umask() -> int:

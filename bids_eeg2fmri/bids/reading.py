@@ -47,6 +47,7 @@ class Bold:
 
     data: np.ndarray
     affine: np.ndarray
+    space_code: int
     tr_s: float
     n_discarded: int
 
@@ -132,7 +133,11 @@ def read_bold(recording: Recording) -> Bold:
     if not np.isfinite(data).any() or float(np.nanmax(data)) <= float(np.nanmin(data)):
         raise InputDataError(f"{path}: expected an image, found nothing but NaN or one constant; copy it anew")
     return Bold(
-        data, image.affine, _repetition_time(path, image, recording.bold_metadata), _discarded(recording.bold_metadata)
+        data,
+        image.affine,
+        _space_code(image),
+        _repetition_time(path, image, recording.bold_metadata),
+        _discarded(recording.bold_metadata),
     )
 
 
@@ -145,6 +150,11 @@ def channel_positions(raw: mne.io.BaseRaw, channels: list[str]) -> list[list[flo
         xyz = known.get(name)
         positions.append(np.round(xyz, 5).tolist() if xyz is not None and np.isfinite(xyz).all() else None)
     return positions
+
+
+def _space_code(image: nib.Nifti1Image) -> int:
+    """NIfTI's code of the space that the affine leads to; 2 (aligned to something) where the header is silent."""
+    return int(image.header["sform_code"]) or int(image.header["qform_code"]) or 2
 
 
 def _repetition_time(path: Path, image: nib.Nifti1Image, metadata: Mapping[str, Any]) -> float:

@@ -16,17 +16,20 @@ class Grid:
         True for the voxels that are columns of a table, in C order.
     affine : array of shape (4, 4)
         Voxel indices to mm, RAS.
+    space_code : int
+        NIfTI's code of that space: 1 scanner, 2 aligned, 4 MNI152.
     """
 
     mask: np.ndarray
     affine: np.ndarray
+    space_code: int = 2
 
     @property
     def n_voxels(self) -> int:
         return int(np.count_nonzero(self.mask))
 
     def same_as(self, other: "Grid") -> bool:
-        """Whether voxels with the same indices lie at the same place (within a hundredth of a mm)."""
+        """Whether the grids have one shape and, entry by entry within 0.01, one affine."""
         return self.mask.shape == other.mask.shape and bool(np.allclose(self.affine, other.affine, atol=0.01))
 
     def table(self, data: np.ndarray) -> np.ndarray:
@@ -50,6 +53,8 @@ class Grid:
     def image_of(self, array: np.ndarray, *, tr_s: float | None = None) -> nib.Nifti1Image:
         """Make a NIfTI image of an array on this grid; the fourth zoom is the repetition time in s."""
         image = nib.Nifti1Image(array, self.affine)
+        image.set_sform(self.affine, code=self.space_code)
+        image.set_qform(self.affine, code=self.space_code)
         image.header.set_xyzt_units("mm", "sec")
         if tr_s is not None:
             image.header.set_zooms((*image.header.get_zooms()[:3], tr_s))

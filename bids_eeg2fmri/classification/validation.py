@@ -32,7 +32,7 @@ def classify(
     participants: list[str],
     *,
     seed: int,
-    n_repeats: int = 5,
+    n_repeats: int = 2,
     n_permutations: int = 200,
 ) -> Classification:
     """Classify two groups by each kind of features.
@@ -59,7 +59,7 @@ def classify(
         scores = _out_of_sample(table, truth, seed=folds_seed, n_repeats=n_repeats)
         auc = roc_auc_score(truth, scores)
         null = [
-            roc_auc_score(shuffled, _out_of_sample(table, shuffled, seed=folds_seed, n_repeats=1))
+            roc_auc_score(shuffled, _out_of_sample(table, shuffled, seed=folds_seed, n_repeats=n_repeats))
             for shuffled in permutations
         ]
         resampled = [roc_auc_score(truth[b], scores[b]) for b in bootstraps if 0 < truth[b].sum() < len(b)]

@@ -27,24 +27,26 @@ class Spectrum:
     ends_s: np.ndarray
     channels: tuple[str, ...]
 
-    @property
-    def step_s(self) -> float:
-        return float(self.ends_s[1] - self.ends_s[0])
+
+def frame_ends(signals: Signals, *, anchor_s: float, step_s: float) -> np.ndarray:
+    """List regular ends of frames within a recording, one of them at ``anchor_s``.
+
+    With the first volume as anchor, a recording gives the same frames wherever its EEG started.
+    """
+    first, last = np.ceil(-anchor_s / step_s - 1e-9), np.floor((signals.duration_s - anchor_s) / step_s + 1e-9)
+    return anchor_s + np.arange(first, last + 1) * step_s
 
 
-def compute_spectrum(
-    signals: Signals, *, anchor_s: float, step_s: float, width_s: float, freqs_hz: np.ndarray
-) -> Spectrum:
+def compute_spectrum(signals: Signals, ends_s: np.ndarray, *, width_s: float, freqs_hz: np.ndarray) -> Spectrum:
     """Compute log power by Thomson's multitaper method, referenced to the average of the channels.
 
     Parameters
     ----------
     signals : Signals
-    anchor_s : float
-        A time at which a frame is to end: with the first volume here, a recording gives the same frames wherever its
-        EEG started.
-    step_s, width_s : float
-        From one frame to the next, and the length of each.
+    ends_s : array of shape (frames,)
+        When each frame is to end, ascending, in s.
+    width_s : float
+        Length of each frame.
     freqs_hz : array of shape (frequencies,)
         Centers of bands, ascending; each reaches halfway to its neighbours.
 
@@ -58,9 +60,6 @@ def compute_spectrum(
     Thomson, D. J. (1982). Spectrum estimation and harmonic analysis. Proceedings of the IEEE 70, 1055-1096.
     """
     n = round(width_s * signals.sfreq)
-    first = int(np.ceil((width_s - anchor_s) / step_s - 1e-9))
-    last = int(np.floor((signals.duration_s - anchor_s) / step_s + 1e-9))
-    ends_s = anchor_s + np.arange(first, last + 1) * step_s
     stops = np.rint(ends_s * signals.sfreq).astype(int)
     keep = (stops >= n) & (stops <= signals.data.shape[1])
     ends_s, stops = ends_s[keep], stops[keep]

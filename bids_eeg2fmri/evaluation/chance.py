@@ -95,13 +95,15 @@ class _Kernel:
         q32 = q.astype(np.float32)
         measured = voxels.measured - q32 @ (q32.T @ voxels.measured)
         regional = regions.measured - q @ (q.T @ regions.measured)
+        # Without the steps between blocks that it has at its true alignment, or shifts would carry them along.
+        predicted = voxels.predicted - q32 @ (q32.T @ voxels.predicted)
         return cls(
             n=len(measured),
-            cross=(voxels.predicted @ measured.T).astype(np.float64),
-            power=(voxels.predicted @ voxels.predicted.T).astype(np.float64),
+            cross=(predicted @ measured.T).astype(np.float64),
+            power=(predicted @ predicted.T).astype(np.float64),
             of_measured=float(np.einsum("ij,ij->", measured, measured, dtype=np.float64)),
             q=q,
-            predicted_regions=regions.predicted,
+            predicted_regions=regions.predicted - q @ (q.T @ regions.predicted),
             measured_regions=regional,
         )
 

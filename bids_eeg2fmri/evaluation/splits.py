@@ -125,7 +125,7 @@ def inner_participants(participant: np.ndarray, train: np.ndarray) -> list[tuple
 
 
 def _near(recording: np.ndarray, volume: np.ndarray, held_out: np.ndarray, gap: int) -> np.ndarray:
-    """Samples that are held out or less than ``gap`` volumes away from one that is."""
+    """Samples that are held out or at most ``gap`` volumes away from one that is."""
     near = held_out.copy()
     for run in np.unique(recording[held_out]):
         rows = np.flatnonzero(recording == run)

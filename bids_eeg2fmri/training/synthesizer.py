@@ -21,7 +21,7 @@ from nibabel.filebasedimages import ImageFileError
 
 from bids_eeg2fmri.bold.basis import Basis
 from bids_eeg2fmri.bold.grid import Grid
-from bids_eeg2fmri.errors import MissingFilesError, ModelError
+from bids_eeg2fmri.errors import MissingFilesError, ModelError, OutputError
 from bids_eeg2fmri.models.registry import build_model, list_architectures
 from bids_eeg2fmri.models.spec import SampleSpec
 from bids_eeg2fmri.training.fitting import predict_windows
@@ -88,9 +88,13 @@ class Synthesizer:
             }
             (part / "card.json").write_text(json.dumps(card, indent=2) + "\n")
             part.chmod(0o755)
+            aside = part.with_name(f"{part.name}_old")
             if folder.exists():
-                shutil.rmtree(folder)
+                os.replace(folder, aside)
             os.replace(part, folder)
+            shutil.rmtree(aside, ignore_errors=True)
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written ({error.strerror or error}); free space") from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return folder
@@ -158,7 +162,7 @@ def load_synthesizer(folder: Path) -> Synthesizer:
         raise ModelError(f"{folder}: the weights do not fit the architecture {architecture} ({reason})") from error
     try:
         mask = nib.load(folder / "mask.nii.gz")
-        grid = Grid(np.asarray(mask.dataobj) > 0, mask.affine)
+        grid = Grid(np.asarray(mask.dataobj) > 0, mask.affine, int(mask.header["sform_code"]))
         components = grid.table(np.asarray(nib.load(folder / "components.nii.gz").dataobj))
         template = np.asarray(nib.load(folder / "template.nii.gz").dataobj, dtype=np.float32)
     except (ImageFileError, OSError, ValueError, IndexError) as error:

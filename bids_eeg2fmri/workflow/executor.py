@@ -82,6 +82,8 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
             logger.debug("sub-%s", subject, exc_info=True)
             if job.tracebacks:
                 traceback.print_exc()
+        if subject not in done:
+            derivatives.write_failure(subject, "; ".join(message for message, _ in faults))
         headline = (
             "failed" if subject not in done else derivatives.read_summary(subject).get("verdict", {}).get("headline")
         )

@@ -11,10 +11,10 @@ from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.classification.features import bold_features, eeg_features
 from bids_eeg2fmri.classification.validation import FEWEST_PER_GROUP, classify
 from bids_eeg2fmri.config import Settings
-from bids_eeg2fmri.errors import Eeg2FmriError, NothingSelectedError
+from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, NothingSelectedError
 from bids_eeg2fmri.evaluation.baselines import band_weights
 from bids_eeg2fmri.evaluation.inference import bootstrap_interval, p_of_mean
-from bids_eeg2fmri.workflow.scoring import RIDGE, say_p
+from bids_eeg2fmri.workflow.scoring import BLIND, RIDGE, Scores, say_p
 from bids_eeg2fmri.workflow.transfer import Sample, Transfer, read_sample, transfer
 
 GROUP_COLUMNS = ("group", "diagnosis")
@@ -55,6 +55,7 @@ def process_group(
         summaries = [s for s, label in zip(summaries, found, strict=True) if label in labels]
     column = _group_column(summaries, group_column)
 
+    _refuse_other_settings(summaries, settings)
     participants = _participants_table(summaries, column)
     within = _within(summaries, settings, seed)
     report("reading samples")
@@ -71,15 +72,14 @@ def process_group(
     }
     tables = {"participants": participants}
     try:
-        transferred = transfer(derivatives, samples, settings, seed=seed, card={}, report=report)
+        transferred = transfer(derivatives, samples, settings, seed=seed, report=report)
     except Eeg2FmriError as error:
         result["transfer"] = {"reason": str(error)}
         result["classification"] = {"reason": "there is no transfer between participants to classify by"}
     else:
         result["transfer"], tables["transfer"] = _describe_transfer(transferred, settings, seed)
-        transferred.synthesizer.card["scores"] = {
-            key: result["transfer"][key] for key in ("mean_r", "mean_r_low", "mean_r_high", "p")
-        }
+        keys = ("mean_r", "mean_r_low", "mean_r_high", "p")
+        transferred.synthesizer.card["scores"] = {k: v for k, v in result["transfer"].items() if k in keys}
         transferred.synthesizer.save(derivatives.model_folder("group"))
         result["transfer"]["bundle"] = "models/group"
         image = transferred.grid.image(transferred.mean_r.astype(np.float32))
@@ -88,6 +88,7 @@ def process_group(
         result["classification"], more = _classification(transferred, samples, participants, column, seed)
         tables |= more
     result["verdict"] = _verdict(result, settings.evaluation.alpha)
+    derivatives.update_participants()
     derivatives.write_group(result, tables)
     return result
 
@@ -99,6 +100,18 @@ def _group_column(summaries: Sequence[Mapping[str, Any]], wanted: str | None) ->
             f"--group-column {wanted}: no such column in participants.tsv; there is {', '.join(columns) or 'none'}"
         )
     return wanted or next((c for c in GROUP_COLUMNS if c in columns), None)
+
+
+def _refuse_other_settings(summaries: Sequence[Mapping[str, Any]], settings: Settings) -> None:
+    """Spectra are made at the participant level; other settings for them here would be accepted and ignored."""
+    mine = settings.as_dict()
+    for s in summaries:
+        theirs = s["settings"]
+        if "training" in s and any(theirs[stage] != mine[stage] for stage in ("spectrum", "window")):
+            raise InputDataError(
+                f"{s['participant_id']}: was processed with other settings for [spectrum] or [window]; give the group level "
+                "the same --config-file"
+            )
 
 
 def _participants_table(summaries: Sequence[Mapping[str, Any]], column: str | None) -> pd.DataFrame:
@@ -125,7 +138,7 @@ def _participants_table(summaries: Sequence[Mapping[str, Any]], column: str | No
 
 def _within(summaries: Sequence[Mapping[str, Any]], settings: Settings, seed: int) -> dict[str, Any]:
     """Judge the participants' own models together."""
-    scored = [s for s in summaries if "chance" in s]
+    scored = [s for s in summaries if "chance" in s and "training" in s]
     if not scored:
         return {"reason": "no participant has scores that can be tested against chance"}
     nulls = [np.array(s["chance"]["null_pooled_r"]) for s in scored]
@@ -135,7 +148,11 @@ def _within(summaries: Sequence[Mapping[str, Any]], settings: Settings, seed: in
         [max(0.0, *(m["pooled_skill"] for m in s["scores"] if not m["looks_at_eeg"])) for s in scored],
         nulls,
         seed,
-    ) | {"n_better": sum(bool(s["verdict"]["better_than_chance"]) for s in scored)}
+    ) | {
+        "n_better": sum(
+            bool(s["verdict"]["better_than_chance"] and s["verdict"]["better_than_baselines"]) for s in scored
+        )
+    }
 
 
 def _over_participants(r, skill, blind_skill, nulls, seed: int) -> dict[str, Any]:
@@ -190,6 +207,12 @@ def _comparable_samples(
     if not samples:
         return [], left_out
     common = [c for c in samples[0].spectrum.channels if all(c in s.spectrum.channels for s in samples)]
+    most = max(len(s.spectrum.channels) for s in samples)
+    if len(common) < most / 2:
+        raise InputDataError(
+            f"expected at least half of {most} channels in every recording, found {len(common)} that are good in all of "
+            "them; leave recordings with many bad channels out with --participant-label"
+        )
     return [_with_channels(s, common) for s in samples], left_out
 
 
@@ -212,7 +235,7 @@ def _describe_transfer(transferred: Transfer, settings: Settings, seed: int) -> 
     described = _over_participants(
         [c.pooled_r for c in chances.values()],
         [transferred.scores[who].voxels[name].pooled_skill for who in chances],
-        [0.0 for _ in chances],
+        [max(0.0, *_blind_skills(transferred.scores[who])) for who in chances],
         [c.null_pooled_r for c in chances.values()],
         seed,
     )
@@ -229,6 +252,10 @@ def _describe_transfer(transferred: Transfer, settings: Settings, seed: int) -> 
         for who, c in chances.items()
     ]
     return described, pd.DataFrame(rows)
+
+
+def _blind_skills(scores: Scores) -> list[float]:
+    return [scores.voxels[name].pooled_skill for name in BLIND]
 
 
 def _classification(
@@ -268,13 +295,7 @@ def _missing(derivatives: Derivatives, summaries: Sequence[Mapping[str, Any]]) -
         for r in s["recordings"]
         if r["status"] in ("failed", "not used")
     ]
-    done = {s["participant_id"] for s in summaries}
-    missing += [
-        {"name": folder.name, "reason": "has files but no summary: the participant level failed or is still running"}
-        for folder in sorted(derivatives.root.glob("sub-*"))
-        if folder.is_dir() and folder.name not in done and not (folder / f"{folder.name}_summary.json").exists()
-    ]
-    return missing
+    return missing + derivatives.read_failures()
 
 
 def _verdict(result: Mapping[str, Any], alpha: float) -> dict[str, Any]:
@@ -288,11 +309,14 @@ def _verdict(result: Mapping[str, Any], alpha: float) -> dict[str, Any]:
         if "mean_r" not in part:
             sentences.append(f"{what}: no verdict ({part['reason']}).")
             continue
-        better[key] = bool(part["p"] < alpha and part["mean_gain"] > 0)
+        # With one participant there is no interval, and nothing to compare with 0.
+        low = part["mean_gain_low"]
+        better[key] = bool(part["p"] < alpha and part["mean_gain"] > 0 and not low <= 0)
+        interval = f"95 % interval {part['mean_r_low']:.2f} to {part['mean_r_high']:.2f}; " if part["n"] > 1 else ""
         sentences.append(
             f"{what}: {'better' if better[key] else 'no better'} than chance and than baselines that ignore the EEG; "
-            f"mean r = {part['mean_r']:.2f} over {part['n']} participants (95 % interval {part['mean_r_low']:.2f} to "
-            f"{part['mean_r_high']:.2f}; {say_p(part['p'])} against shifts in time), skill beyond the best such baseline "
+            f"mean r = {part['mean_r']:.2f} over {part['n']} participants ({interval}{say_p(part['p'])} against shifts in "
+            f"time), skill beyond the best such baseline "
             f"{100 * part['mean_gain']:+.1f} %."
         )
     if not better:

@@ -22,7 +22,7 @@ from bids_eeg2fmri.training.synthesizer import Synthesizer, load_synthesizer
 from bids_eeg2fmri.windows import make_windows
 from bids_eeg2fmri.workflow.preparation import Prepared, Sampling, on_common_ground, prepare
 from bids_eeg2fmri.workflow.scoring import Scores, judge, nuisance, score
-from bids_eeg2fmri.workflow.training import describe_history, predict_out_of_sample, train_on_all
+from bids_eeg2fmri.workflow.training import describe_history, gap_volumes, predict_out_of_sample, train_on_all
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,8 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
     task.derivatives.remove_participant(subject)
     report("finding recordings")
     recordings = find_recordings(task.dataset, subject, task.filters)
+    task.derivatives.remove_participant(subject)  # what an earlier run concluded does not stand beside a failure
+    covariates = read_participant(task.dataset, subject)
     with_eeg = [r for r in recordings if r.eeg is not None]
     if not recordings:
         raise MissingFilesError(
@@ -88,7 +90,8 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
         bold = next(r for r in recordings if r.bold)
         raise MissingFilesError(
             f"{task.dataset / f'sub-{subject}'}: expected EEG and BOLD with the same entities, found {with_eeg[0].name} with "
-            f"EEG and {bold.name} with BOLD; rename them if they were recorded together, or apply a model with --model"
+            f"EEG and {bold.name} with BOLD ({bold.reason}); rename them if they were recorded together, or apply a model "
+            "with --model"
         )
 
     synthesizer = load_synthesizer(task.bundle) if task.bundle else None
@@ -108,7 +111,7 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
     if not prepared:
         raise failed[0][1]
 
-    account = _Account(task, subject, recordings, failed)
+    account = _Account(task, subject, recordings, failed, covariates, sampling.frame_s)
     if synthesizer is not None:
         failed += _apply(task, account, synthesizer, prepared)
     elif any(p.table is not None for p in prepared):
@@ -133,10 +136,14 @@ class _Account:
         subject: str,
         recordings: Sequence[Recording],
         failed: Sequence[tuple[Recording, Eeg2FmriError]],
+        covariates: Mapping[str, Any],
+        frame_s: float,
     ):
         self.task = task
         self.derivatives = task.derivatives
         self.subject = subject
+        self.covariates = covariates
+        self.frame_s = frame_s
         self.scores: Scores | None = None
         self.results: dict[str, Any] = {}
         self.entries: dict[str, dict[str, Any]] = {
@@ -191,13 +198,16 @@ class _Account:
             "positions_m": np.array([xyz or [np.nan] * 3 for xyz in p.positions]),
             "onsets_s": p.onsets_s,
             "tr_s": np.array(p.tr_s),
-            "frame_s": np.array(self.task.settings.spectrum.frame_s),
+            "step_s": np.array(p.step_s),
+            "frame_s": np.array(self.frame_s),
+            "fingerprint": np.array(p.fingerprint),
         }
         if p.table is not None and p.grid is not None:
             baseline = p.table.mean(0)
             arrays |= {
                 "mask": p.grid.mask,
                 "affine": p.grid.affine,
+                "space_code": np.array(p.grid.space_code),
                 "baseline": baseline,
                 "change": percent_change(p.table, baseline).astype(np.float32),
             }
@@ -217,9 +227,10 @@ class _Account:
         some = f"{n} of {len(volumes)} volumes; the others hold the mean image for want of EEG before them"
         self.note(p.recording, "synthesized", some if n < len(volumes) else f"all {n} volumes")
 
-    def sidecar(self, model: Mapping[str, Any], scores: Scores | None) -> dict[str, Any]:
+    def sidecar(self, p: Prepared, model: Mapping[str, Any], scores: Scores | None) -> dict[str, Any]:
         settings = self.task.settings
         told: dict[str, Any] = {"Model": dict(model), "SettingsHash": settings.hash, "Settings": settings.as_dict()}
+        told["RepetitionTime"] = p.tr_s  # the header's is in single precision
         if scores is not None:
             first = scores.table.iloc[0]
             told["Scores"] = {"PooledR": float(first.pooled_r), "Skill": float(first.pooled_skill)}
@@ -228,7 +239,7 @@ class _Account:
     def close(self) -> None:
         summary = {
             "participant_id": f"sub-{self.subject}",
-            "covariates": read_participant(self.task.dataset, self.subject),
+            "covariates": self.covariates,
             "recordings": list(self.entries.values()),
             "settings": self.task.settings.as_dict(),
             "settings_hash": self.task.settings.hash,
@@ -236,14 +247,16 @@ class _Account:
             **self.results,
         }
         self.derivatives.write_participant(
-            self.subject, _plain(summary), self.scores.table if self.scores is not None else None
+            self.subject, summary, self.scores.table if self.scores is not None else None
         )
 
 
 def _train(task: Task, account: _Account, prepared: Sequence[Prepared], report: Callable[[str], None]) -> None:
     """Synthesize every run of a participant by models trained on the rest of them."""
     settings = task.settings
-    runs, left_out = on_common_ground([p for p in prepared if p.table is not None])
+    long_enough, left_out = _without_short_runs([p for p in prepared if p.table is not None], settings)
+    runs, other_grid = on_common_ground(long_enough)
+    left_out += other_grid
     for recording, reason in left_out:
         account.note(recording, "not used", reason)
     for p in prepared:
@@ -277,6 +290,7 @@ def _train(task: Task, account: _Account, prepared: Sequence[Prepared], report: 
     report("training on all volumes")
     card = {
         "trained_on": [run.recording.name for run in runs],
+        "fingerprints": [run.fingerprint for run in runs],
         "scores": {
             "pooled_r": float(scores.table.pooled_r.iloc[0]),
             "pooled_skill": float(scores.table.pooled_skill.iloc[0]),
@@ -298,13 +312,35 @@ def _train(task: Task, account: _Account, prepared: Sequence[Prepared], report: 
         )
         model = {"Architecture": architecture, "Training": "within participant, block of each volume held out"}
         account.synthesized(
-            run, grid, out.baselines[number] * (1 + predicted / 100), volumes, account.sidecar(model, scores)
+            run, grid, out.baselines[number] * (1 + predicted / 100), volumes, account.sidecar(run, model, scores)
         )
         _write_agreement(account, run, regions, measured[number], predicted, blocks[number], grid)
     account.results = _results(scores, regions, judge(scores, regions, alpha=settings.evaluation.alpha)) | {
         "model": {"architecture": architecture, "bundle": f"models/sub-{account.subject}"},
         "training": describe_history(out.histories),
     }
+
+
+def _without_short_runs(
+    runs: Sequence[Prepared], settings: Settings
+) -> tuple[list[Prepared], list[tuple[Recording, str]]]:
+    """Leave out runs of which nothing is left to learn from when a block in their middle is held out."""
+    needed = {
+        id(run): int((2 * gap_volumes(settings, run.tr_s) + 10) / (1 - 1 / settings.training.n_folds)) + 1
+        for run in runs
+    }
+    kept = [run for run in runs if run.n_volumes >= needed[id(run)]]
+    if not kept:
+        longest = max(runs, key=lambda run: run.n_volumes)
+        raise InputDataError(
+            f"{longest.recording.bold}: expected at least {needed[id(longest)]} volumes to train on parts of a run and predict "
+            f"the rest, found {longest.n_volumes}; apply a saved model with --model"
+        )
+    return kept, [
+        (run.recording, f"too short to train on: {run.n_volumes} volumes, {needed[id(run)]} are needed")
+        for run in runs
+        if run.n_volumes < needed[id(run)]
+    ]
 
 
 def _apply(
@@ -315,7 +351,7 @@ def _apply(
     regions = tile_regions(synthesizer.grid)
     lags = np.array(synthesizer.spec.lags_s)
     name = str(synthesizer.card["architecture"])
-    seen = set(synthesizer.card.get("trained_on", []))
+    seen = set(synthesizer.card.get("fingerprints", []))
     scored: list[Prepared] = []
     measured, predictions, blocks = [], [], []
     outputs = []
@@ -366,7 +402,7 @@ def _apply(
             seed=task.seed,
         )
         account.scores = scores
-        trained_on = any(p.recording.name in seen for p in scored)
+        trained_on = any(p.fingerprint in seen for p in scored)
         verdict = judge(scores, regions, alpha=settings.evaluation.alpha, trained_on=trained_on)
         account.results = _results(scores, regions, verdict)
     else:
@@ -379,14 +415,18 @@ def _apply(
             }
         }
     account.results["model"] = {"architecture": name, "bundle": str(task.bundle)}
+    # How EEG was prepared and what was learned is the bundle's; how it was judged, this run's.
+    account.results["settings"] = synthesizer.card["settings"] | {"evaluation": settings.as_dict()["evaluation"]}
 
     template = synthesizer.template[synthesizer.grid.mask]
     for p, change, complete in outputs:
         volumes = pd.DataFrame(
             {"volume": np.arange(p.n_volumes), "onset": p.onsets_s, "fold": np.nan, "synthesized": complete}
         )
-        model = {"Architecture": name, "Training": "saved model", "TrainedOn": sorted(seen)}
-        account.synthesized(p, synthesizer.grid, template * (1 + change / 100), volumes, account.sidecar(model, scores))
+        model = {"Architecture": name, "Training": "saved model", "TrainedOn": synthesizer.card.get("trained_on", [])}
+        account.synthesized(
+            p, synthesizer.grid, template * (1 + change / 100), volumes, account.sidecar(p, model, scores)
+        )
     for p, values, change, block in zip(scored, measured, predictions, blocks, strict=True):
         _write_agreement(account, p, regions, values, change, block, synthesizer.grid)
     return failed
@@ -419,7 +459,7 @@ def _results(scores: Scores, regions: Regions, verdict: Mapping[str, Any]) -> di
             {"name": name, "r": float(r)} for name, r in zip(regions.names, scores.regions[model].r, strict=True)
         ],
     }
-    if scores.chance is not None:
+    if scores.chance is not None and verdict["better_than_chance"] is not None:
         results["chance"] = {
             "pooled_r": scores.chance.pooled_r,
             "p": scores.chance.p,
@@ -437,19 +477,6 @@ def _sampling_of(synthesizer: Synthesizer) -> Sampling:
         float(card["frame_s"]),
         float(card["step_s"]),
         channels=synthesizer.spec.channels,
-        fixed=True,
+        lags_s=synthesizer.spec.lags_s,
         tr_s=float(card["tr_s"]),
     )
-
-
-def _plain(value: Any) -> Any:
-    """Make numbers, strings, lists and dicts of what JSON does not know; NaN becomes null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

@@ -1,5 +1,6 @@
 """From the files of a recording to its spectrum, its volumes' onsets and its table of voxels."""
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from bids_eeg2fmri.bold.masking import brain_mask
 from bids_eeg2fmri.config import SpectrumSettings
 from bids_eeg2fmri.eeg.alignment import Alignment, Marker, align
 from bids_eeg2fmri.eeg.downsampling import downsample
-from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum
+from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
 from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, ModelError
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,10 @@ class Prepared:
         Of each volume on the EEG's clock: measured ones, or those to be synthesized where there is no BOLD.
     tr_s : float
     spectrum : Spectrum
+    step_s : float
+        From one frame of a window to the next.
+    fingerprint : str
+        Of what was measured, whatever the file is called: a model must not be judged by what it learned from.
     positions : list
         Of the spectrum's channels, x, y, z in m in the head frame or None.
     alignment, grid, table : Alignment, Grid, array of shape (volumes, voxels)
@@ -39,6 +44,8 @@ class Prepared:
     onsets_s: np.ndarray
     tr_s: float
     spectrum: Spectrum
+    step_s: float
+    fingerprint: str
     positions: list
     alignment: Alignment | None = None
     grid: Grid | None = None
@@ -60,8 +67,8 @@ class Sampling:
         Length of a frame, and from one to the next.
     channels : tuple of str or None
         Channels that have to be there, in this order; None takes all.
-    fixed : bool
-        False lets the step be changed so that it divides the repetition time.
+    lags_s : tuple of float or None
+        Lags that a saved model asks for; None lets the step be changed so that it divides the repetition time.
     tr_s : float
         Of series to be synthesized where there is no BOLD.
     """
@@ -70,7 +77,7 @@ class Sampling:
     frame_s: float
     step_s: float
     channels: tuple[str, ...] | None = None
-    fixed: bool = False
+    lags_s: tuple[float, ...] | None = None
     tr_s: float = 2.0
 
     @classmethod
@@ -113,31 +120,32 @@ def prepare(recording: Recording, sampling: Sampling) -> Prepared:
             )
         try:
             # A voxel that is NaN once has a NaN mean, and is outside.
-            grid = Grid(brain_mask(bold.data.mean(-1, dtype=np.float64), bold.affine), bold.affine)
+            grid = Grid(brain_mask(bold.data.mean(-1, dtype=np.float64), bold.affine), bold.affine, bold.space_code)
         except InputDataError as error:
             raise InputDataError(f"{recording.bold}: {error}") from None
         table = grid.table(bold.data)
+        fingerprint = _fingerprint(bold.data.mean((0, 1, 2), dtype=np.float64))
         onsets_s, tr_s = alignment.onsets_s, bold.tr_s
         del bold
     else:
         tr_s = sampling.tr_s
         onsets_s = np.arange(int(eeg.duration_s / tr_s)) * tr_s
+        fingerprint = ""
 
-    step_s = sampling.step_s
-    if alignment is not None and not sampling.fixed:
-        # Frames that end at the onsets themselves, whatever the repetition time and the drift between the clocks.
-        step_s = alignment.tr_s / max(1, round(alignment.tr_s / step_s))
     try:
-        signals = downsample(eeg.raw, channels)
+        signals = downsample(eeg.raw, channels, lowest_sfreq=max(200.0, 2.5 * sampling.freqs_hz[-1]))
     except InputDataError as error:
         raise InputDataError(f"{recording.eeg}: {error}") from None
-    spectrum = compute_spectrum(
-        signals,
-        anchor_s=float(onsets_s[0]),
-        step_s=step_s,
-        width_s=sampling.frame_s,
-        freqs_hz=np.array(sampling.freqs_hz),
-    )
+    if sampling.lags_s is None:
+        # Frames that end at the onsets themselves, whatever the repetition time and the drift between the clocks.
+        tr_eeg = alignment.tr_s if alignment is not None else tr_s
+        step_s = tr_eeg / max(1, round(tr_eeg / sampling.step_s))
+        ends_s = frame_ends(signals, anchor_s=float(onsets_s[0]), step_s=step_s)
+    else:
+        # Just those that a model asks for; where the repetition time is its own, most volumes share them.
+        step_s = sampling.step_s
+        ends_s = np.unique(np.round(onsets_s[:, None] - np.array(sampling.lags_s), 6))
+    spectrum = compute_spectrum(signals, ends_s, width_s=sampling.frame_s, freqs_hz=np.array(sampling.freqs_hz))
     logger.info(
         "%s: %d channels at %g Hz, %d frames of %g s, %d volumes", recording.name, len(channels), sfreq,
         len(spectrum.ends_s), sampling.frame_s, len(onsets_s),
@@ -147,11 +155,18 @@ def prepare(recording: Recording, sampling: Sampling) -> Prepared:
         onsets_s,
         tr_s,
         spectrum,
+        step_s,
+        fingerprint,
         channel_positions(eeg.raw, channels),
         alignment,
         grid,
         table,
     )
+
+
+def _fingerprint(course: np.ndarray) -> str:
+    """Sixteen characters from the mean of every volume, to six digits: compression and scaling of the file do not matter."""
+    return hashlib.sha256(" ".join(f"{value:.5e}" for value in course).encode()).hexdigest()[:16]
 
 
 def on_common_ground(prepared: Sequence[Prepared]) -> tuple[list[Prepared], list[tuple[Recording, str]]]:
@@ -200,7 +215,7 @@ def _restricted(prepared: Prepared, mask: np.ndarray, channels: tuple[str, ...])
         prepared,
         spectrum=spectrum,
         positions=[prepared.positions[i] for i in order],
-        grid=Grid(mask, prepared.grid.affine),
+        grid=replace(prepared.grid, mask=mask),
         table=table,
     )
 

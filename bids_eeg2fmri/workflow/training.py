@@ -12,6 +12,7 @@ from bids_eeg2fmri.bold.basis import Basis, fit_basis
 from bids_eeg2fmri.bold.drift import drift_regressors, remove_drift
 from bids_eeg2fmri.bold.grid import percent_change
 from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.eeg.spectrum import Spectrum
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_features
 from bids_eeg2fmri.evaluation.splits import Split, block_of_volume, split_in_blocks, split_inner
@@ -51,7 +52,7 @@ class OutOfSample:
 
 def windows_of(runs: Sequence[Prepared], settings: Settings) -> tuple[Windows, np.ndarray]:
     """Window all runs; also give the lags in s."""
-    step_s = float(np.median([run.spectrum.step_s for run in runs]))
+    step_s = float(np.median([run.step_s for run in runs]))
     lags = lags_s(span_s=settings.window.span_s, step_s=step_s)
     return make_windows([run.spectrum for run in runs], [run.onsets_s for run in runs], lags=lags), lags
 
@@ -94,7 +95,7 @@ def predict_out_of_sample(
     baselines = [np.empty_like(table) for table in tables]
     folds = [block_of_volume(run.n_volumes, n_folds) for run in runs]
     bands, clock = _ridge_features(windows, runs)
-    independent = independent_share(runs)
+    independent = independent_share([run.tr_s for run in runs])
     trainer: Trainer | None = None
     histories = []
     for fold, split in enumerate(splits):
@@ -104,7 +105,7 @@ def predict_out_of_sample(
             rows = folds[number] == fold
             baselines[number][rows] = learned.baselines[number]
         if trainer is None or trainer.spec.n_outputs != learned.targets.shape[1]:
-            trainer = make_trainer(runs[0], lags, learned.targets.shape[1], settings, seed=seed)
+            trainer = make_trainer(runs[0].spectrum, lags, learned.targets.shape[1], settings, seed=seed)
         histories.append(trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent))
         logger.debug("fold %d: %d epochs", fold, histories[-1].best_epoch)
         by_name = {
@@ -129,8 +130,10 @@ def train_on_all(
     gap = gap_volumes(settings, min(run.tr_s for run in runs))
     split = split_inner(windows.recording, windows.volume, windows.complete, n_folds=settings.training.n_folds, gap=gap)
     learned = learn_targets(runs, windows, split.train, settings)
-    trainer = make_trainer(runs[0], lags, learned.targets.shape[1], settings, seed=seed)
-    history = trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent_share(runs))
+    trainer = make_trainer(runs[0].spectrum, lags, learned.targets.shape[1], settings, seed=seed)
+    history = trainer.fit(
+        windows, learned.targets, split.train, split.inner, independent=independent_share([run.tr_s for run in runs])
+    )
     grid = runs[0].grid
     assert grid is not None
     template = grid.array(np.mean(learned.baselines, axis=0))
@@ -138,7 +141,7 @@ def train_on_all(
     about = card_of(
         settings,
         positions=run.positions,
-        step_s=run.spectrum.step_s,
+        step_s=run.step_s,
         tr_s=run.tr_s,
         frame_s=settings.spectrum.frame_s,
         relative_power=False,
@@ -195,9 +198,9 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
     return Learned(baselines, basis, targets)
 
 
-def make_trainer(run: Prepared, lags: np.ndarray, n_outputs: int, settings: Settings, *, seed: int) -> Trainer:
-    """Make the network of the settings for windows like those of a run."""
-    spec = SampleSpec(tuple(lags.tolist()), run.spectrum.channels, tuple(run.spectrum.freqs_hz.tolist()), n_outputs)
+def make_trainer(spectrum: Spectrum, lags: np.ndarray, n_outputs: int, settings: Settings, *, seed: int) -> Trainer:
+    """Make the network of the settings for windows of such a spectrum."""
+    spec = SampleSpec(tuple(lags.tolist()), spectrum.channels, tuple(spectrum.freqs_hz.tolist()), n_outputs)
     t = settings.training
     return Trainer(t.architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed)
 
@@ -246,6 +249,6 @@ def _fit_predict(
     return ridge.predict(features(split.test))
 
 
-def independent_share(runs: Sequence[Prepared]) -> float:
+def independent_share(tr_s: Sequence[float]) -> float:
     """Share of volumes that count as independent: one in about 6 s, the width of a hemodynamic response."""
-    return min(1.0, min(run.tr_s for run in runs) / 6.0)
+    return min(1.0, min(tr_s) / 6.0)

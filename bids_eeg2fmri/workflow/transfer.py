@@ -1,9 +1,8 @@
 """Transfer between participants: learn from some, synthesize the others."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,14 +14,13 @@ from bids_eeg2fmri.bold.regions import Regions, tile_regions
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import Spectrum, relative_to_mean
 from bids_eeg2fmri.errors import InputDataError
-from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge
+from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_features
 from bids_eeg2fmri.evaluation.splits import Split, inner_participants, split_by_participant
-from bids_eeg2fmri.models.spec import SampleSpec
-from bids_eeg2fmri.training.fitting import Schedule, Trainer
+from bids_eeg2fmri.training.fitting import Trainer
 from bids_eeg2fmri.training.synthesizer import Synthesizer
 from bids_eeg2fmri.windows import Windows, lags_s, make_windows
 from bids_eeg2fmri.workflow.scoring import RIDGE, Scores, score
-from bids_eeg2fmri.workflow.training import Learned, card_of
+from bids_eeg2fmri.workflow.training import Learned, card_of, independent_share, make_trainer
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +53,9 @@ class Sample:
     level_db: np.ndarray
     onsets_s: np.ndarray
     tr_s: float
+    step_s: float
     frame_s: float
+    fingerprint: str
     positions: np.ndarray
     grid: Grid | None
 
@@ -97,9 +97,11 @@ def read_sample(derivatives: Derivatives, participant: str, name: str, path: str
         spectrum.power.mean(0),
         arrays["onsets_s"],
         float(arrays["tr_s"]),
+        float(arrays["step_s"]),
         float(arrays["frame_s"]),
+        str(arrays["fingerprint"]),
         arrays["positions_m"],
-        Grid(arrays["mask"], arrays["affine"]) if "mask" in arrays else None,
+        Grid(arrays["mask"], arrays["affine"], int(arrays["space_code"])) if "mask" in arrays else None,
     )
 
 
@@ -109,7 +111,6 @@ def transfer(
     settings: Settings,
     *,
     seed: int,
-    card: Mapping[str, Any],
     report: Callable[[str], None],
 ) -> Transfer:
     """Leave one participant out, for each; then train on all.
@@ -129,9 +130,9 @@ def transfer(
     if not everyone:
         raise InputDataError("expected at least 3 participants to transfer between, found 0 with BOLD")
     grids = [s.grid for s in with_bold if s.grid is not None]
-    grid = Grid(np.logical_and.reduce([g.mask for g in grids]), grids[0].affine)
+    grid = replace(grids[0], mask=np.logical_and.reduce([g.mask for g in grids]))
     regions = tile_regions(grid)
-    step_s = float(np.median([s.spectrum.step_s for s in with_bold]))
+    step_s = float(np.median([s.step_s for s in with_bold]))
     lags = lags_s(span_s=settings.window.span_s, step_s=step_s)
     windows = make_windows([s.spectrum for s in with_bold], [s.onsets_s for s in with_bold], lags=lags)
     participant = np.array([everyone.index(s.participant) for s in with_bold])[windows.recording]
@@ -147,7 +148,9 @@ def transfer(
     first = with_bold[0]
     trainer: Trainer | None = None
     bands = windows.power @ band_weights(first.spectrum.freqs_hz)
-    independent = min(1.0, min(s.tr_s for s in with_bold) / 6.0)
+    lengths = np.array([len(s.onsets_s) for s in with_bold])[windows.recording]
+    clock = time_features(windows.volume, lengths, tr_s=first.tr_s)
+    independent = independent_share([s.tr_s for s in with_bold])
     scores: dict[str, Scores] = {}
     courses: dict[str, list[np.ndarray]] = {}
     z = np.zeros(grid.n_voxels)
@@ -158,11 +161,22 @@ def transfer(
         trainer.fit(windows, learned.targets, splits[i].train, splits[i].inner, independent=independent)
         by_name = {
             settings.training.architecture: trainer.predict(windows, splits[i].test),
-            RIDGE: _ridge(windows, bands, learned.targets, splits[i], independent),
+            RIDGE: _ridge(
+                lambda which: bands[windows.frames[which]].reshape(len(which), -1),
+                learned.targets,
+                splits[i],
+                independent,
+            ),
+            "time only": _ridge(lambda which: clock[which], learned.targets, splits[i], independent),
         }
         scores[who], courses[who] = _score(
             derivatives, with_bold, windows, splits[i].test, learned, by_name, grid, regions, settings, seed
         )
+        for sample in samples:
+            if sample.participant == who and sample.grid is None:
+                own = make_windows([sample.spectrum], [sample.onsets_s], lags=lags)
+                change = learned.basis.expand(trainer.predict(own, np.flatnonzero(own.complete)))
+                courses[who].append(regions.mean(change))
         r = scores[who].voxels[settings.training.architecture].r
         z += np.arctanh(np.clip(r, -0.999, 0.999)) / len(everyone)
 
@@ -182,11 +196,10 @@ def transfer(
         card_of(
             settings, positions=positions, step_s=step_s, tr_s=first.tr_s, frame_s=first.frame_s, relative_power=True
         )
-        | {"trained_on": [s.name for s in with_bold]}
-        | dict(card),
+        | {"trained_on": [s.name for s in with_bold], "fingerprints": [s.fingerprint for s in with_bold]},
     )
     for sample in samples:
-        if sample.grid is None:
+        if sample.grid is None and sample.participant not in everyone:
             own = make_windows([sample.spectrum], [sample.onsets_s], lags=lags)
             change = synthesizer.predict(own, np.flatnonzero(own.complete))
             courses.setdefault(sample.participant, []).append(regions.mean(change))
@@ -228,22 +241,17 @@ def _trainer(trainer: Trainer | None, sample: Sample, lags, learned: Learned, se
     n_outputs = learned.targets.shape[1]
     if trainer is not None and trainer.spec.n_outputs == n_outputs:
         return trainer
-    t = settings.training
-    spec = SampleSpec(
-        tuple(lags.tolist()), sample.spectrum.channels, tuple(sample.spectrum.freqs_hz.tolist()), n_outputs
-    )
-    return Trainer(t.architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed)
+    return make_trainer(sample.spectrum, lags, n_outputs, settings, seed=seed)
 
 
-def _ridge(windows: Windows, bands: np.ndarray, targets: np.ndarray, split: Split, independent: float) -> np.ndarray:
+def _ridge(
+    features: Callable[[np.ndarray], np.ndarray], targets: np.ndarray, split: Split, independent: float
+) -> np.ndarray:
     stride = max(1, -(-len(split.train) // MOST_RIDGE_SAMPLES))
     train = split.train[::stride]
     inner = [
         (np.flatnonzero(np.isin(train, learn)), np.flatnonzero(np.isin(train, judge))) for learn, judge in split.inner
     ]
-
-    def features(which):
-        return bands[windows.frames[which]].reshape(len(which), -1)
 
     ridge = fit_ridge(features(train), targets[train], inner, independent=min(1.0, independent * stride))
     return ridge.predict(features(split.test))

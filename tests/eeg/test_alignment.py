@@ -85,9 +85,7 @@ def test_another_number_of_markers_is_told(n):
 def test_a_marker_that_is_missing_or_doubled_is_not_counted_over(fault):
     onsets = volumes(61).onsets_s
     onsets = np.delete(onsets, 30) if fault == "missing" else np.insert(onsets[:-1], 30, onsets[29] + 0.4)
-    with pytest.raises(
-        AlignmentError, match=r"one lies .* s off the regular grid; look for a missing or doubled marker"
-    ):
+    with pytest.raises(AlignmentError, match=r"of them lie off the regular grid; look for a missing or doubled marker"):
         align([Marker("x.vmrk", "R128", onsets)], tr_s=2.1, n_volumes=60)
 
 
@@ -99,3 +97,18 @@ def test_another_repetition_time_is_told():
 def test_no_marker_at_all_is_told():
     with pytest.raises(AlignmentError, match="found no marker at all; check RepetitionTime and that the markers were"):
         align([], tr_s=2.0, n_volumes=60)
+
+
+def test_a_regular_code_beside_the_markers_is_not_chosen_for_its_count():
+    scanner = Marker("x.vmrk", "R128", 7.0 + 2.0 * np.arange(151))
+    stimulus = Marker("x.vmrk", "S  1", 8.3 + 2.0 * np.arange(150))
+    with pytest.raises(AlignmentError, match=r"more than one code that fits: 'R128' in x\.vmrk and 'S  1'"):
+        align([scanner, stimulus], tr_s=2.0, n_volumes=150)
+
+
+def test_a_marker_that_came_late_moves_nothing():
+    onsets = 7.0 + 2.0 * np.arange(150)
+    onsets[70] += 0.3
+    alignment = align([Marker("x.vmrk", "R128", onsets)], tr_s=2.0, n_volumes=150)
+    np.testing.assert_allclose(alignment.onsets_s, 7.0 + 2.0 * np.arange(150), atol=1e-6)
+    assert alignment.jitter_ms < 0.01

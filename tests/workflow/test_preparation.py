@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from bids_eeg2fmri.bids.recordings import find_recordings
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.errors import InputDataError
+from bids_eeg2fmri.windows import make_windows
 from bids_eeg2fmri.workflow.preparation import Sampling, on_common_ground, prepare
 
 SAMPLING = Sampling.by_settings(Settings().spectrum, Settings().window.step_s)
@@ -120,3 +122,33 @@ def test_runs_are_brought_to_their_common_voxels_and_channels(make_run):
     np.testing.assert_array_equal(kept[0].table, np.delete(a.table, 11, axis=1))
     np.testing.assert_array_equal(kept[1].spectrum.power[:, 1], b.spectrum.power[:, 0])
     assert kept[1].positions == [[1.0] * 3, [3.0] * 3]
+
+
+def test_a_model_of_another_repetition_time_gets_frames_at_its_own_lags(copy):
+    """Steps of 0.77 s do not divide the repetition time: every window still ends at its volume."""
+    lags = tuple(0.77 * np.arange(9))
+    p = prepare(_recording(copy, lambda dataset: None), replace(SAMPLING, step_s=0.77, lags_s=lags))
+    windows = make_windows([p.spectrum], [p.onsets_s], lags=np.array(lags))
+    ends = p.spectrum.ends_s[windows.frames[windows.complete]]
+    assert windows.complete.sum() > 80
+    np.testing.assert_allclose(ends, p.onsets_s[windows.complete][:, None] - np.array(lags), atol=1e-5)
+
+
+def test_bands_above_what_200_hz_can_hold_are_computed_from_a_higher_rate(copy):
+    p = prepare(_recording(copy, lambda dataset: None), replace(SAMPLING, freqs_hz=tuple(np.arange(4.0, 96.0, 2.0))))
+    assert np.isfinite(p.spectrum.power).all()
+
+
+def test_the_same_measurement_is_known_by_any_name(dataset, copy):
+    def fingerprint(folder):
+        [recording] = find_recordings(folder, "01")
+        return prepare(recording, SAMPLING).fingerprint
+
+    changed = copy()
+    image = nib.load(bold_of(changed))
+    data = np.asarray(image.dataobj, dtype=np.float64)
+    nib.Nifti1Image(data, image.affine, image.header).to_filename(bold_of(changed))
+    assert fingerprint(changed) == fingerprint(dataset)
+    data[..., 3] += 1
+    nib.Nifti1Image(data, image.affine, image.header).to_filename(bold_of(changed))
+    assert fingerprint(changed) != fingerprint(dataset)
