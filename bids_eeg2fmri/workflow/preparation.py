@@ -165,7 +165,7 @@ def prepare(recording: Recording, sampling: Sampling) -> Prepared:
 
 
 def _fingerprint(course: np.ndarray) -> str:
-    """Sixteen characters from the mean of every volume, to six digits: compression and scaling of the file do not matter."""
+    """Sixteen characters from the mean of every volume: neither the file's name nor its compression matters."""
     return hashlib.sha256(" ".join(f"{value:.5e}" for value in course).encode()).hexdigest()[:16]
 
 

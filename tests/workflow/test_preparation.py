@@ -146,9 +146,11 @@ def test_the_same_measurement_is_known_by_any_name(dataset, copy):
 
     changed = copy()
     image = nib.load(bold_of(changed))
-    data = np.asarray(image.dataobj, dtype=np.float64)
-    nib.Nifti1Image(data, image.affine, image.header).to_filename(bold_of(changed))
+    data = np.asarray(image.dataobj)
+    unpacked = bold_of(changed).with_suffix("")
+    nib.Nifti1Image(data, image.affine, image.header).to_filename(unpacked)
+    bold_of(changed).unlink()
     assert fingerprint(changed) == fingerprint(dataset)
     data[..., 3] += 1
-    nib.Nifti1Image(data, image.affine, image.header).to_filename(bold_of(changed))
+    nib.Nifti1Image(data, image.affine, image.header).to_filename(unpacked)
     assert fingerprint(changed) != fingerprint(dataset)
