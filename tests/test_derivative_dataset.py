@@ -326,3 +326,25 @@ def test_a_relative_path_means_the_same(participant_run, app, settings_file, tmp
     assert result.code == 0, result.err
     entry = json.loads((tmp_path / "out/sub-04/sub-04_summary.json").read_text())["recordings"][0]
     assert entry["eeg"] == "sub-04/eeg/sub-04_task-rest_eeg.vhdr"
+
+
+def test_filters_that_select_nothing_leave_finished_results_alone(participant_run, app, settings_file, tmp_path):
+    output = tmp_path / "derivatives"
+    shutil.copytree(participant_run.output, output)
+    options = ("--config-file", settings_file, "--task-label", "rset")
+    result = app(participant_run.dataset, output, "participant", *options)
+    assert result.code == 18
+    assert (output / "sub-01/sub-01_summary.json").exists()
+    assert (output / "sub-01.html").exists()
+
+
+def test_a_failure_takes_the_place_of_an_earlier_result(participant_run, copy, app, settings_file, tmp_path):
+    output = tmp_path / "derivatives"
+    shutil.copytree(participant_run.output, output)
+    dataset = copy(("01",))
+    (dataset / "sub-01/eeg/sub-01_task-rest_eeg.eeg").unlink()
+    result = app(dataset, output, "participant", "--config-file", settings_file)
+    assert result.code == 66
+    assert not (output / "sub-01/sub-01_summary.json").exists()
+    assert not (output / "sub-01.html").exists()
+    assert "sub-01_task-rest_eeg.eeg" in (output / "logs/sub-01_failed.txt").read_text()

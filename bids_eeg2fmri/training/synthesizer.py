@@ -139,6 +139,7 @@ def load_synthesizer(folder: Path) -> Synthesizer:
         # How EEG is prepared for it; read by who applies the model.
         card |= {key: float(card[key]) for key in ("frame_s", "step_s", "tr_s")}
         card["relative_power"] = bool(card["relative_power"])
+        card |= {"settings": dict(card["settings"]), "settings_hash": str(card["settings_hash"])}
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{card_path}: expected the card of a bundle, found it broken ({error!r}); save it anew"

@@ -1,5 +1,6 @@
 """Run participants one after the other: one's failure is nobody else's, and the exit code does not lie."""
 
+import contextlib
 import datetime
 import logging
 import platform
@@ -15,7 +16,7 @@ from bids_eeg2fmri import __version__
 from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.bids.recordings import find_recordings
 from bids_eeg2fmri.config import Settings
-from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError, NothingSelectedError
+from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError, NothingSelectedError, OutputError
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,9 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
             if job.tracebacks:
                 traceback.print_exc()
         if subject not in done:
-            derivatives.write_failure(subject, "; ".join(message for message, _ in faults))
+            with contextlib.suppress(OutputError):  # a full disk has been told already
+                derivatives.remove_participant(subject)
+                derivatives.write_failure(subject, "; ".join(message for message, _ in faults))
         headline = (
             "failed" if subject not in done else derivatives.read_summary(subject).get("verdict", {}).get("headline")
         )

@@ -70,7 +70,6 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
     Eeg2FmriError
         If nothing could be done.
     """
-    task.derivatives.remove_participant(subject)
     report("finding recordings")
     recordings = find_recordings(task.dataset, subject, task.filters)
     task.derivatives.remove_participant(subject)  # what an earlier run concluded does not stand beside a failure
@@ -143,6 +142,7 @@ class _Account:
         self.derivatives = task.derivatives
         self.subject = subject
         self.covariates = covariates
+        self.settings, self.settings_hash = task.settings.as_dict(), task.settings.hash
         self.frame_s = frame_s
         self.scores: Scores | None = None
         self.results: dict[str, Any] = {}
@@ -228,8 +228,7 @@ class _Account:
         self.note(p.recording, "synthesized", some if n < len(volumes) else f"all {n} volumes")
 
     def sidecar(self, p: Prepared, model: Mapping[str, Any], scores: Scores | None) -> dict[str, Any]:
-        settings = self.task.settings
-        told: dict[str, Any] = {"Model": dict(model), "SettingsHash": settings.hash, "Settings": settings.as_dict()}
+        told: dict[str, Any] = {"Model": dict(model), "SettingsHash": self.settings_hash, "Settings": self.settings}
         told["RepetitionTime"] = p.tr_s  # the header's is in single precision
         if scores is not None:
             first = scores.table.iloc[0]
@@ -241,8 +240,8 @@ class _Account:
             "participant_id": f"sub-{self.subject}",
             "covariates": self.covariates,
             "recordings": list(self.entries.values()),
-            "settings": self.task.settings.as_dict(),
-            "settings_hash": self.task.settings.hash,
+            "settings": self.settings,
+            "settings_hash": self.settings_hash,
             "provenance": dict(self.task.provenance),
             **self.results,
         }
@@ -352,6 +351,9 @@ def _apply(
     lags = np.array(synthesizer.spec.lags_s)
     name = str(synthesizer.card["architecture"])
     seen = set(synthesizer.card.get("fingerprints", []))
+    # How EEG was prepared and what was learned is the bundle's; how it was judged, this run's.
+    account.settings = synthesizer.card["settings"] | {"evaluation": settings.as_dict()["evaluation"]}
+    account.settings_hash = synthesizer.card["settings_hash"]
     scored: list[Prepared] = []
     measured, predictions, blocks = [], [], []
     outputs = []
@@ -415,8 +417,6 @@ def _apply(
             }
         }
     account.results["model"] = {"architecture": name, "bundle": str(task.bundle)}
-    # How EEG was prepared and what was learned is the bundle's; how it was judged, this run's.
-    account.results["settings"] = synthesizer.card["settings"] | {"evaluation": settings.as_dict()["evaluation"]}
 
     template = synthesizer.template[synthesizer.grid.mask]
     for p, change, complete in outputs:

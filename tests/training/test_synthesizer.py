@@ -30,7 +30,7 @@ def synthesizer(samples, spec):
     components = np.linalg.qr(rng.standard_normal((grid.n_voxels, 2)))[0].T.astype(np.float32)
     template = (500 + 50 * rng.random((7, 8, 9))).astype(np.float32)
     card = {"architecture": "separable", "architecture_options": {"n_bands": 3}, "trained_on": ["sub-01_task-rest"]}
-    card |= {"frame_s": 2.0, "step_s": 2.0, "tr_s": 2.0, "relative_power": False}
+    card |= {"frame_s": 2.0, "step_s": 2.0, "tr_s": 2.0, "relative_power": False, "settings": {}, "settings_hash": "0"}
     return Synthesizer(network, spec, Basis(components), grid, template, np.array([2.0, 0.3], np.float32), card)
 
 
