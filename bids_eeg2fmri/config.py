@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from bids_eeg2fmri.errors import MissingFilesError, UsageError
 
-_STRICT = ConfigDict(extra="forbid")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, config=_STRICT)

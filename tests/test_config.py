@@ -93,3 +93,8 @@ def test_the_hash_names_the_values_and_not_the_file(load):
     assert load("[training]\nn_folds = 5\n").hash == default
     assert load("[training]\nn_folds = 4\n").hash != default
     assert len(default) == 8
+
+
+def test_infinity_is_no_setting_for_it_is_no_json(load):
+    with pytest.raises(UsageError, match=r"bold.drift_period_s: input should be a finite number, not inf"):
+        load("[bold]\ndrift_period_s = inf\n")

@@ -134,7 +134,9 @@ def find_recordings(
     bold = layout.get(subject=subject, suffix="bold", datatype="func", extension=list(BOLD_EXTENSIONS))
     files = [file for file in [*eeg, *bold] if not file.filename.startswith(".")]
     selected = [file for file in files if _selected(file, (filters or {}).get(file.entities["suffix"], {}))]
-    if files and not selected:
+    known = {entity for file in files for entity in file.entities}
+    asked = {entity for by_entity in (filters or {}).values() for entity, labels in by_entity.items() if labels}
+    if files and (not selected or asked - known):
         raise NothingSelectedError(_nothing_selected(subject, files, filters or {}))
 
     by_key: dict[tuple, dict[str, list]] = {}
