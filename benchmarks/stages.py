@@ -25,7 +25,7 @@ STAGES = {
     "spectrum": ("bids_eeg2fmri.workflow.preparation", "compute_spectrum"),
     "targets (drift, basis), all folds": ("bids_eeg2fmri.workflow.training", "learn_targets"),
     "network, all folds": ("bids_eeg2fmri.training.fitting", "Trainer.fit"),
-    "ridge baselines, all folds": ("bids_eeg2fmri.workflow.training", "_fit_predict"),
+    "ridge baselines, all folds": ("bids_eeg2fmri.workflow.training", "predict_by_ridge"),
     "scores and chance": ("bids_eeg2fmri.workflow.participant", "score"),
     "write series": ("bids_eeg2fmri.bids.derivatives", "Derivatives.write_bold"),
     "write samples": ("bids_eeg2fmri.bids.derivatives", "Derivatives.write_samples"),

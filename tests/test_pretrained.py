@@ -63,22 +63,56 @@ def test_participants_that_were_learned_from_get_no_verdict(dataset, bundle, app
     assert summary["verdict"]["better_than_chance"] is None
 
 
-def test_a_stranger_with_bold_is_scored(dataset, copy, bundle, apply):
-    """Participant 02 under another name: the name is all that the card knows participants by."""
-    strange = copy([])
+def rename(dataset, strange, label):
+    """Give participant 02 another name."""
     for path in (dataset / "sub-02").rglob("*.*"):
-        target = strange / path.relative_to(dataset).as_posix().replace("sub-02", "sub-77")
+        target = strange / path.relative_to(dataset).as_posix().replace("sub-02", label)
         target.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix in (".vhdr", ".vmrk"):
-            target.write_text(path.read_text().replace("sub-02", "sub-77"))
+            target.write_text(path.read_text().replace("sub-02", label))
         else:
             shutil.copy(path, target)
+    return strange / label / f"func/{label}_task-rest_bold.nii.gz"
+
+
+def test_a_participant_it_was_trained_on_is_known_under_another_name(dataset, copy, bundle, apply):
+    strange = copy([])
+    rename(dataset, strange, "sub-77")
+    result, output = apply(strange, bundle)
+    assert result.code == 0, result.err
+    assert "No verdict: the model was trained on these recordings" in result.err
+    assert "chance" not in json.loads((output / "sub-77/sub-77_summary.json").read_text())
+
+
+def test_a_stranger_with_bold_is_scored(dataset, copy, bundle, apply):
+    strange = copy([])
+    bold = rename(dataset, strange, "sub-77")
+    image = nib.load(bold)
+    other = np.random.default_rng(3).permutation(np.asarray(image.dataobj), axis=3)
+    nib.Nifti1Image(other, image.affine, image.header).to_filename(bold)
     result, output = apply(strange, bundle)
     assert result.code == 0, result.err
     scores = pd.read_csv(output / "sub-77/sub-77_scores.tsv", sep="\t")
     assert scores.model.tolist() == ["separable", "mean image"]
     assert np.isfinite(scores.pooled_r).all()
     assert scores.pooled_r[1] == 0
+    summary = json.loads((output / "sub-77/sub-77_summary.json").read_text())
+    assert 0 < summary["chance"]["p"] <= 1
+    assert summary["verdict"]["better_than_chance"] is not None
+
+
+def test_bold_on_another_grid_is_not_scored_and_told_so(copy, bundle, apply):
+    dataset = copy(["01"])
+    path = dataset / "sub-01/func/sub-01_task-rest_bold.nii.gz"
+    image = nib.load(path)
+    moved = image.affine + np.array([[0, 0, 0, 5.0]] + [[0, 0, 0, 0]] * 3)
+    nib.Nifti1Image(np.asarray(image.dataobj), moved, image.header).to_filename(path)
+    result, output = apply(dataset, bundle)
+    assert result.code == 0, result.err
+    assert "Not scored: the measured BOLD is on another grid than the model" in result.err
+    [recording] = json.loads((output / "sub-01/sub-01_summary.json").read_text())["recordings"]
+    assert recording["remark"].endswith("not scored, its BOLD is on another grid than the model")
+    np.testing.assert_allclose(nib.load(series_of(output, "01")).affine, image.affine, atol=1e-4)
 
 
 def refused(result, output, code):

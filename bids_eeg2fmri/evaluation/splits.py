@@ -59,10 +59,7 @@ def split_in_blocks(
     >>> split.test.min(), split.test.max(), 24 in split.train, 25 in split.train
     (np.int64(30), np.int64(59), True, False)
     """
-    block = np.full(len(volume), -1)
-    for run in np.unique(recording):
-        rows = recording == run
-        block[rows] = block_of_volume(rows.sum(), n_folds)[volume[rows]]
+    block = _blocks(recording, volume, n_folds)
     splits = []
     for fold in range(n_folds):
         held_out = block == fold
@@ -81,14 +78,18 @@ def split_in_blocks(
 def split_inner(recording: np.ndarray, volume: np.ndarray, usable: np.ndarray, *, n_folds: int, gap: int) -> Split:
     """Train on everything; each block of the runs judges a fit of the others."""
     train = np.flatnonzero(usable)
-    inner = []
-    for fold in range(n_folds):
-        held_out = np.zeros(len(volume), dtype=bool)
-        for run in np.unique(recording):
-            rows = recording == run
-            held_out[rows] = block_of_volume(rows.sum(), n_folds)[volume[rows]] == fold
-        inner += _inner(recording, volume, usable, train, [held_out], gap)
+    block = _blocks(recording, volume, n_folds)
+    inner = _inner(recording, volume, usable, train, [block == fold for fold in range(n_folds)], gap)
     return Split(train, np.array([], dtype=int), inner)
+
+
+def _blocks(recording: np.ndarray, volume: np.ndarray, n_folds: int) -> np.ndarray:
+    """Number the block of each sample within its run."""
+    block = np.full(len(volume), -1)
+    for run in np.unique(recording):
+        rows = recording == run
+        block[rows] = block_of_volume(rows.sum(), n_folds)[volume[rows]]
+    return block
 
 
 def _inner(recording, volume, usable, train, blocks, gap) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -103,7 +104,7 @@ def _inner(recording, volume, usable, train, blocks, gap) -> list[tuple[np.ndarr
 
 
 def split_by_participant(participant: np.ndarray, held_out: int, *, usable: np.ndarray) -> Split:
-    """Hold out a participant; another one judges when to stop.
+    """Hold out a participant; up to two others judge when to stop and what to believe.
 
     Raises
     ------

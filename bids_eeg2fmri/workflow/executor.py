@@ -149,7 +149,7 @@ def print_plan(dataset: Path, subjects: Sequence[str], filters, *, with_model: b
         for r in recordings:
             kind = "paired" if r.paired else "EEG only" if r.eeg else "BOLD only"
             synthesized = r.paired or (r.eeg is not None and with_model)
-            output = f"sub-{subject}/**/{r.name}_desc-synth_bold.nii.gz" if synthesized else "n/a"
+            output = f"{r.name}_desc-synth_bold.nii.gz" if synthesized else "n/a"
             print(f"{r.name}\t{kind}\t{r.reason}\t{output}")
     if len(errors) == len(subjects):
         raise errors[0]

@@ -295,7 +295,8 @@ def _train(task: Task, account: _Account, prepared: Sequence[Prepared], report: 
             "pooled_skill": float(scores.table.pooled_skill.iloc[0]),
         },
     }
-    synthesizer, _ = train_on_all(runs, settings, seed=task.seed, card=card)
+    synthesizer, history = train_on_all(runs, settings, seed=task.seed, card=card)
+    synthesizer.card["epochs"] = history.best_epoch
     synthesizer.save(account.derivatives.model_folder(f"sub-{account.subject}"))
 
     for number, run in enumerate(runs):
@@ -355,6 +356,7 @@ def _apply(
     account.settings = synthesizer.card["settings"] | {"evaluation": settings.as_dict()["evaluation"]}
     account.settings_hash = synthesizer.card["settings_hash"]
     scored: list[Prepared] = []
+    other_grid: list[Prepared] = []
     measured, predictions, blocks = [], [], []
     outputs = []
     failed: list[tuple[Recording, Eeg2FmriError]] = []
@@ -378,7 +380,7 @@ def _apply(
         if p.table is None or p.grid is None:
             continue
         if not p.grid.same_as(synthesizer.grid):
-            account.note(p.recording, "synthesized", "not scored: the grid of its BOLD is not the model's")
+            other_grid.append(p)
             continue
         values = np.full((p.n_volumes, synthesizer.grid.n_voxels), np.nan, dtype=np.float32)
         inside = p.grid.mask[synthesizer.grid.mask]
@@ -408,9 +410,14 @@ def _apply(
         verdict = judge(scores, regions, alpha=settings.evaluation.alpha, trained_on=trained_on)
         account.results = _results(scores, regions, verdict)
     else:
+        why = (
+            "the measured BOLD is on another grid than the model"
+            if other_grid
+            else "there is no measured BOLD to compare with"
+        )
         account.results = {
             "verdict": {
-                "headline": "Not scored: there is no measured BOLD to compare with",
+                "headline": f"Not scored: {why}",
                 "better_than_chance": None,
                 "better_than_baselines": None,
                 "sentences": ["Look at the scores of the model on participants whose BOLD was measured."],
@@ -427,6 +434,9 @@ def _apply(
         account.synthesized(
             p, synthesizer.grid, template * (1 + change / 100), volumes, account.sidecar(p, model, scores)
         )
+    for p in other_grid:
+        remark = account.entries[p.recording.name]["remark"]
+        account.note(p.recording, "synthesized", f"{remark}; not scored, its BOLD is on another grid than the model")
     for p, values, change, block in zip(scored, measured, predictions, blocks, strict=True):
         _write_agreement(account, p, regions, values, change, block, synthesizer.grid)
     return failed

@@ -25,6 +25,9 @@ from bids_eeg2fmri.workflow.scoring import RIDGE
 
 logger = logging.getLogger(__name__)
 
+# A ridge in its dual form costs the cube of its samples.
+MOST_RIDGE_SAMPLES = 1500
+
 
 @dataclass(frozen=True)
 class OutOfSample:
@@ -110,8 +113,8 @@ def predict_out_of_sample(
         logger.debug("fold %d: %d epochs", fold, histories[-1].best_epoch)
         by_name = {
             architecture: trainer.predict(windows, split.test),
-            RIDGE: _fit_predict(bands, learned.targets, split, independent),
-            "time only": _fit_predict(lambda which: clock[which], learned.targets, split, independent),
+            RIDGE: predict_by_ridge(bands, learned.targets, split, independent),
+            "time only": predict_by_ridge(lambda which: clock[which], learned.targets, split, independent),
         }
         for name, coefficients in by_name.items():
             values = learned.basis.expand(coefficients.astype(np.float32))
@@ -125,7 +128,7 @@ def predict_out_of_sample(
 def train_on_all(
     runs: Sequence[Prepared], settings: Settings, *, seed: int, card: dict[str, Any]
 ) -> tuple[Synthesizer, History]:
-    """Train a synthesizer on all volumes, to be applied to other recordings."""
+    """Train a synthesizer on all volumes, to be applied to other recordings; say how training went."""
     windows, lags = windows_of(runs, settings)
     gap = gap_volumes(settings, min(run.tr_s for run in runs))
     split = split_inner(windows.recording, windows.volume, windows.complete, n_folds=settings.training.n_folds, gap=gap)
@@ -241,11 +244,16 @@ def _ridge_features(windows: Windows, runs: Sequence[Prepared]):
     return (lambda which: power[windows.frames[which]].reshape(len(which), -1)), clock
 
 
-def _fit_predict(
+def predict_by_ridge(
     features: Callable[[np.ndarray], np.ndarray], targets: np.ndarray, split: Split, independent: float
 ) -> np.ndarray:
-    inner = [(np.searchsorted(split.train, learn), np.searchsorted(split.train, judge)) for learn, judge in split.inner]
-    ridge = fit_ridge(features(split.train), targets[split.train], inner, independent=independent)
+    """Fit a ridge to training samples and predict the test samples, (test, targets)."""
+    stride = max(1, -(-len(split.train) // MOST_RIDGE_SAMPLES))
+    train = split.train[::stride]
+    inner = [
+        (np.flatnonzero(np.isin(train, learn)), np.flatnonzero(np.isin(train, judge))) for learn, judge in split.inner
+    ]
+    ridge = fit_ridge(features(train), targets[train], inner, independent=min(1.0, independent * stride))
     return ridge.predict(features(split.test))
 
 

@@ -14,18 +14,15 @@ from bids_eeg2fmri.bold.regions import Regions, tile_regions
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import Spectrum, relative_to_mean
 from bids_eeg2fmri.errors import InputDataError
-from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_features
-from bids_eeg2fmri.evaluation.splits import Split, inner_participants, split_by_participant
+from bids_eeg2fmri.evaluation.baselines import band_weights, time_features
+from bids_eeg2fmri.evaluation.splits import inner_participants, split_by_participant
 from bids_eeg2fmri.training.fitting import Trainer
 from bids_eeg2fmri.training.synthesizer import Synthesizer
 from bids_eeg2fmri.windows import Windows, lags_s, make_windows
 from bids_eeg2fmri.workflow.scoring import RIDGE, Scores, score
-from bids_eeg2fmri.workflow.training import Learned, card_of, independent_share, make_trainer
+from bids_eeg2fmri.workflow.training import Learned, card_of, independent_share, make_trainer, predict_by_ridge
 
 logger = logging.getLogger(__name__)
-
-# A ridge in its dual form costs the cube of its samples.
-MOST_RIDGE_SAMPLES = 1500
 
 
 @dataclass(frozen=True)
@@ -161,13 +158,13 @@ def transfer(
         trainer.fit(windows, learned.targets, splits[i].train, splits[i].inner, independent=independent)
         by_name = {
             settings.training.architecture: trainer.predict(windows, splits[i].test),
-            RIDGE: _ridge(
+            RIDGE: predict_by_ridge(
                 lambda which: bands[windows.frames[which]].reshape(len(which), -1),
                 learned.targets,
                 splits[i],
                 independent,
             ),
-            "time only": _ridge(lambda which: clock[which], learned.targets, splits[i], independent),
+            "time only": predict_by_ridge(lambda which: clock[which], learned.targets, splits[i], independent),
         }
         scores[who], courses[who] = _score(
             derivatives, with_bold, windows, splits[i].test, learned, by_name, grid, regions, settings, seed
@@ -242,19 +239,6 @@ def _trainer(trainer: Trainer | None, sample: Sample, lags, learned: Learned, se
     if trainer is not None and trainer.spec.n_outputs == n_outputs:
         return trainer
     return make_trainer(sample.spectrum, lags, n_outputs, settings, seed=seed)
-
-
-def _ridge(
-    features: Callable[[np.ndarray], np.ndarray], targets: np.ndarray, split: Split, independent: float
-) -> np.ndarray:
-    stride = max(1, -(-len(split.train) // MOST_RIDGE_SAMPLES))
-    train = split.train[::stride]
-    inner = [
-        (np.flatnonzero(np.isin(train, learn)), np.flatnonzero(np.isin(train, judge))) for learn, judge in split.inner
-    ]
-
-    ridge = fit_ridge(features(train), targets[train], inner, independent=min(1.0, independent * stride))
-    return ridge.predict(features(split.test))
 
 
 def _score(derivatives, samples, windows, test, learned, by_name, grid, regions, settings, seed):
