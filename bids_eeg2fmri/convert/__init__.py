@@ -1,0 +1,1 @@
+"""The two downloads that most papers of the field use, as BIDS datasets."""
