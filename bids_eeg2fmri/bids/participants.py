@@ -1,15 +1,18 @@
 """participants.tsv: groups and covariates."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from bids_eeg2fmri.bids.reading.tables import MISSING, find_column, read_table
 
-from bids_eeg2fmri.errors import InputDataError
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def read_participant(dataset: Path, subject: str) -> dict[str, Any]:
     """Give a participant's row of participants.tsv without missing values; empty if there is none.
+
+    A column is one of numbers if all its values are. Only n/a is missing in BIDS: a diagnosis may be called None.
 
     Raises
     ------
@@ -17,21 +20,22 @@ def read_participant(dataset: Path, subject: str) -> dict[str, Any]:
         If the file is no table.
     """
     path = dataset / "participants.tsv"
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return {}
-    try:
-        # Only n/a is missing in BIDS: a diagnosis may be called None.
-        table = pd.read_csv(
-            path, sep="\t", keep_default_na=False, na_values="n/a", encoding="utf-8-sig", dtype={"participant_id": str}
-        )
-    except (ValueError, OSError) as error:  # pandas' own errors are ValueErrors, UnicodeDecodeError too
-        raise InputDataError(
-            f"{path}: expected a table in UTF-8 separated by tabs, found {error}; save it anew"
-        ) from error
-    if "participant_id" not in table:
+    table = read_table(path)
+    labels = find_column(table, "participant_id")
+    if labels is None:
         return {}
-    rows = table[table.participant_id.str.removeprefix("sub-") == subject]
+    rows = table[labels.str.removeprefix("sub-") == subject].drop(columns=str(labels.name))
     if rows.empty:
         return {}
-    row = rows.iloc[0].drop("participant_id").dropna()
-    return {str(key): value.item() if hasattr(value, "item") else value for key, value in row.items()}
+    row = {str(name): str(value) for name, value in rows.iloc[0].items() if value != MISSING}
+    return {name: _to_number(text) if _is_numeric(table[name]) else text for name, text in row.items()}
+
+
+def _is_numeric(column) -> bool:
+    return all(value == MISSING or NUMBER.fullmatch(value) for value in column)
+
+
+def _to_number(text: str) -> int | float:
+    return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)

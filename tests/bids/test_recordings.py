@@ -1,116 +1,92 @@
-import json
+from pathlib import Path
 
 import pytest
 
-from bids_eeg2fmri.bids.recordings import find_recordings, list_participants
-from bids_eeg2fmri.errors import NothingSelectedError
+from bids_eeg2fmri.bids.recordings import Recording, check_dataset, list_participants, shorten
+from bids_eeg2fmri.errors import BidsValidationError, MissingFilesError, NothingSelectedError
 
-SIDECAR = {"RepetitionTime": 2.0, "TaskName": "rest"}
+EEG = Path("data/sub-01/eeg/sub-01_task-rest_eeg.vhdr")
+BOLD = Path("data/sub-01/func/sub-01_task-rest_run-01_bold.nii.gz")
 
 
 @pytest.fixture
-def layout(tmp_path):
-    """Make a dataset of empty files with these names."""
-
-    def make(*names):
-        (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
-        for name in names:
-            subject = name.split("_")[0]
-            session = [part for part in name.split("_") if part.startswith("ses-")]
-            datatype = "eeg" if "_eeg." in name else "func"
-            path = tmp_path.joinpath(subject, *session, datatype, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"")
-        return tmp_path
-
-    return make
+def dataset(tmp_path):
+    for name in ("sub-02", "sub-01", "sub-010", "sourcedata"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "sub-03.html").write_text("")
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    return tmp_path
 
 
-def names_and_kinds(recordings):
-    return [(r.name, r.eeg is not None, r.bold is not None) for r in recordings]
+def test_a_pair_is_known_by_its_bold():
+    pair = Recording("01", EEG, BOLD, "paired", "same task")
+    assert (pair.name, pair.file, pair.paired) == ("sub-01_task-rest_run-01", BOLD, True)
 
 
-def test_what_has_the_same_entities_is_paired(layout):
-    dataset = layout("sub-01_ses-a_task-rest_run-1_eeg.vhdr", "sub-01_ses-a_task-rest_run-01_bold.nii.gz")
-    [recording] = find_recordings(dataset, "01")
-    assert recording.paired
-    assert recording.name == "sub-01_ses-a_task-rest_run-01"
-    assert recording.reason == "same session, task, acquisition and run"
+@pytest.mark.parametrize(
+    ("eeg", "bold", "name"), [(EEG, None, "sub-01_task-rest"), (None, BOLD, "sub-01_task-rest_run-01")]
+)
+def test_a_file_without_a_partner_is_known_by_itself(eeg, bold, name):
+    alone = Recording("01", eeg, bold, "not simultaneous", "of another week")
+    assert (alone.name, alone.file, alone.paired) == (name, eeg or bold, False)
 
 
-def test_what_differs_in_one_entity_stays_alone_and_says_why(layout):
-    dataset = layout("sub-01_task-rest_run-1_eeg.edf", "sub-01_task-rest_run-2_bold.nii.gz")
-    recordings = find_recordings(dataset, "01")
-    assert names_and_kinds(recordings) == [
-        ("sub-01_task-rest_run-1", True, False),
-        ("sub-01_task-rest_run-2", False, True),
-    ]
-    reasons = [r.reason for r in recordings]
-    assert reasons == [f"no {x} with the same session, task, acquisition and run" for x in ("BOLD", "EEG")]
+def test_participants_are_folders(dataset):
+    assert list_participants(dataset) == ["01", "010", "02"]
 
 
-def test_two_candidates_are_not_guessed_between(layout):
-    dataset = layout("sub-01_task-rest_eeg.set", "sub-01_task-rest_bold.nii.gz", "sub-01_task-rest_dir-AP_bold.nii.gz")
-    recordings = find_recordings(dataset, "01")
-    assert not any(r.paired for r in recordings)
-    assert "ambiguous: 1 EEG and 2 BOLD files" in recordings[0].reason
-    assert "--bids-filter-file" in recordings[0].reason
+@pytest.mark.parametrize("labels", [["sub-02", "01"], ["01", "02", "02"]])
+def test_participants_are_selected_with_and_without_prefix_in_their_own_order(dataset, labels):
+    assert list_participants(dataset, labels) == ["01", "02"]
 
 
-def test_a_participant_with_one_modality_says_so(layout):
-    dataset = layout("sub-01_task-rest_eeg.bdf", "sub-02_task-rest_bold.nii")
-    assert find_recordings(dataset, "01")[0].reason == "this participant has no BOLD"
-    assert find_recordings(dataset, "02")[0].reason == "this participant has no EEG"
+def test_an_unknown_participant_gets_the_list_of_those_that_exist(dataset):
+    with pytest.raises(NothingSelectedError, match=r"label 1 7: no such participant in .*; there are 01, 010, 02$"):
+        list_participants(dataset, ["sub-1", "02", "7"])
 
 
-def test_sidecars_are_inherited(layout):
-    dataset = layout("sub-01_task-rest_eeg.vhdr", "sub-01_task-rest_bold.nii.gz")
-    (dataset / "task-rest_bold.json").write_text(json.dumps(SIDECAR | {"EchoTime": 0.03}))
-    (dataset / "sub-01/func/sub-01_task-rest_bold.json").write_text(json.dumps({"EchoTime": 0.025}))
-    [recording] = find_recordings(dataset, "01")
-    assert recording.bold_metadata["RepetitionTime"] == 2.0
-    assert recording.bold_metadata["EchoTime"] == 0.025
+def test_a_folder_without_participants_is_named(tmp_path):
+    with pytest.raises(NothingSelectedError, match="expected folders named sub-<label>, found none; check the path"):
+        list_participants(tmp_path)
 
 
-def test_filters_select_by_modality(layout):
-    dataset = layout(
-        "sub-01_task-rest_acq-raw_eeg.vhdr",
-        "sub-01_task-rest_acq-clean_eeg.vhdr",
-        "sub-01_task-rest_bold.nii.gz",
-        "sub-01_task-nback_acq-raw_eeg.vhdr",
-    )
-    filters = {"eeg": {"task": ["rest"], "acquisition": ["clean"]}, "bold": {"acquisition": None}}
-    assert names_and_kinds(find_recordings(dataset, "01", filters)) == [
-        ("sub-01_task-rest", False, True),
-        ("sub-01_task-rest_acq-clean", True, False),
-    ]
+def test_a_long_list_is_cut_short_and_counted():
+    assert shorten(["a", "b", "c"], most=3) == "a, b, c"
+    assert shorten(["a", "b", "c", "d", "e"], most=3) == "a, b, c and 2 more"
 
 
-def test_filters_that_select_nothing_list_what_exists(layout):
-    dataset = layout("sub-01_ses-1_task-rest_run-1_bold.nii.gz", "sub-01_ses-2_task-nback_run-1_eeg.vhdr")
-    with pytest.raises(NothingSelectedError) as caught:
-        find_recordings(dataset, "01", {"eeg": {"task": ["sleep"]}, "bold": {"task": ["sleep"]}})
-    assert str(caught.value) == "sub-01: expected recordings with task sleep, found none; there is task: nback, rest"
+def test_a_dataset_that_describes_itself_is_accepted(dataset):
+    check_dataset(dataset)
 
 
-def test_other_participants_and_derivatives_are_not_looked_at(layout):
-    dataset = layout("sub-01_task-rest_eeg.vhdr", "sub-011_task-rest_eeg.vhdr", "sub-01_task-rest_bold.nii.gz")
-    (dataset / "derivatives/x/sub-01/eeg").mkdir(parents=True)
-    (dataset / "derivatives/x/sub-01/eeg/sub-01_task-rest_eeg.vhdr").write_text("")
-    [recording] = find_recordings(dataset, "01")
-    assert recording.eeg == dataset / "sub-01/eeg/sub-01_task-rest_eeg.vhdr"
+def test_a_byte_order_mark_before_the_description_does_no_harm(dataset):
+    path = dataset / "dataset_description.json"
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    check_dataset(dataset)
 
 
-def test_a_relative_dataset_gives_relative_paths(layout, monkeypatch):
-    dataset = layout("sub-01_task-rest_eeg.vhdr", "sub-01_task-rest_bold.nii.gz")
-    monkeypatch.chdir(dataset.parent)
-    relative = dataset.relative_to(dataset.parent)
-    [recording] = find_recordings(relative, "01")
-    assert recording.eeg == relative / "sub-01/eeg/sub-01_task-rest_eeg.vhdr"
+def test_a_folder_that_does_not_exist_is_named_whatever_is_validated(tmp_path):
+    for validate in (True, False):
+        with pytest.raises(MissingFilesError, match="nowhere: expected the folder of a BIDS dataset, found none"):
+            check_dataset(tmp_path / "nowhere", validate=validate)
 
 
-def test_participants_are_folders(layout):
-    dataset = layout("sub-02_task-rest_eeg.vhdr", "sub-01_task-rest_eeg.vhdr")
-    (dataset / "sub-03.html").write_text("")
-    assert list_participants(dataset) == ["01", "02"]
-    assert list_participants(dataset, ["sub-02"]) == ["02"]
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (None, "expected in every BIDS dataset, found no such file; add it"),
+        ("{", "expected JSON, found"),
+        ('{"Name": "x"}', "expected BIDSVersion, found none"),
+        ('["Name", "BIDSVersion"]', "expected Name and BIDSVersion, found none"),
+    ],
+)
+def test_a_dataset_that_does_not_describe_itself_is_refused_unless_validation_is_skipped(dataset, content, found):
+    path = dataset / "dataset_description.json"
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(BidsValidationError) as caught:
+        check_dataset(dataset)
+    assert f"{path}: {found}" in str(caught.value)
+    assert "--skip-bids-validation" in str(caught.value)
+    check_dataset(dataset, validate=False)
