@@ -16,10 +16,9 @@ import time
 from pathlib import Path
 
 STAGES = {
-    "find and pair": ("bids_eeg2fmri.workflow.participant", "find_recordings"),
+    "find, pair and align": ("bids_eeg2fmri.workflow.participant", "plan_participant"),
     "open EEG, markers": ("bids_eeg2fmri.workflow.preparation", "read_eeg"),
     "read BOLD": ("bids_eeg2fmri.workflow.preparation", "read_bold"),
-    "align": ("bids_eeg2fmri.workflow.preparation", "align"),
     "mask": ("bids_eeg2fmri.workflow.preparation", "brain_mask"),
     "read and downsample EEG": ("bids_eeg2fmri.workflow.preparation", "downsample"),
     "spectrum": ("bids_eeg2fmri.workflow.preparation", "compute_spectrum"),

@@ -58,6 +58,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="JSON",
         help='e.g. {"eeg": {"acquisition": "clean"}, "bold": {"run": "1"}}',
     )
+    select.add_argument(
+        "--assume-start-together",
+        action="store_true",
+        help="where no volume marker helps, let the first volume start with the EEG file",
+    )
     select.add_argument("--list-participants", action="store_true", help="print the labels that are selected, and stop")
     select.add_argument(
         "--skip-bids-validation", action="store_true", help="do not ask for a proper dataset_description.json"
@@ -78,7 +83,9 @@ def build_parser() -> argparse.ArgumentParser:
     resources.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
 
     running = parser.add_argument_group("running")
-    running.add_argument("--dry-run", action="store_true", help="print what would be paired and written, and stop")
+    running.add_argument(
+        "--dry-run", action="store_true", help="print what would be paired, aligned and written, and stop"
+    )
     running.add_argument("--stop-on-first-crash", action="store_true", help="do not go on after a failed participant")
     running.add_argument(
         "--notrack", action="store_true", help="there is no telemetry; accepted for the sake of scripts"
@@ -136,10 +143,12 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     from bids_eeg2fmri.workflow import executor
 
     bundle, overrides = _model(options.model)
+    if options.assume_start_together:
+        overrides["alignment"] = {"assume_start_together": True}
     settings = load_settings(options.config_file, overrides)
     refuse_unknown(settings.training.architecture)
     if options.analysis_level == "participant" and options.dry_run:
-        return executor.print_plan(options.bids_dir, subjects, filters, with_model=bundle is not None)
+        return executor.print_plan(options.bids_dir, subjects, settings, filters, with_model=bundle is not None)
     job = executor.Job(
         dataset=options.bids_dir,
         output=options.output_dir,
@@ -163,7 +172,7 @@ def _refuse_useless(options: argparse.Namespace) -> None:
     """Refuse options that the level has no use for: nothing is accepted and ignored."""
     participant_only = (
         *("session_label", "task_label", "run_label", "bids_filter_file", "list_participants", "dry_run"),
-        "stop_on_first_crash",
+        *("stop_on_first_crash", "assume_start_together"),
     )
     useless = participant_only if options.analysis_level == "group" else ("group_column",)
     for name in useless:

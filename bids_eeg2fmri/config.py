@@ -9,7 +9,7 @@ import json
 import tomllib
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -17,6 +17,40 @@ from pydantic.dataclasses import dataclass
 from bids_eeg2fmri.errors import MissingFilesError, UsageError
 
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class PairSettings:
+    """``[[pairs]]``: EEG and BOLD that belong together although their names do not say so.
+
+    Attributes
+    ----------
+    eeg, bold : str
+        Paths in the dataset. ``{subject}`` is the participant's label, any other name in braces (``{run}``) the same text on
+        both sides.
+    """
+
+    eeg: str
+    bold: str
+
+
+@dataclass(frozen=True, config=_STRICT)
+class AlignmentSettings:
+    """``[alignment]``: what the volume markers can't tell by themselves.
+
+    Attributes
+    ----------
+    n_dummies : int or None
+        Volume markers before the first stored volume; None takes what the BOLD sidecar says, if it does.
+    code : str or None
+        The volume marker, where several codes could be it.
+    assume_start_together : bool
+        Where no marker helps: the first volume starts with the EEG file. Also ``--assume-start-together``.
+    """
+
+    n_dummies: Annotated[int, Field(ge=0)] | None = None
+    code: str | None = None
+    assume_start_together: bool = False
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -120,6 +154,8 @@ class EvaluationSettings:
 class Settings:
     """All settings of a run, by stage."""
 
+    pairs: tuple[PairSettings, ...] = ()
+    alignment: AlignmentSettings = AlignmentSettings()
     spectrum: SpectrumSettings = SpectrumSettings()
     window: WindowSettings = WindowSettings()
     bold: BoldSettings = BoldSettings()
@@ -181,11 +217,15 @@ def _explain(error: ValidationError) -> str:
     """The first thing that is wrong, in the words of the file."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "tuple_type":
+        return f"{key}: expected tables that each start with [[{key}]]"
     if first["type"] != "unexpected_keyword_argument":
         return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}"
     level: Any = Settings
     for part in first["loc"][:-1]:
-        level = next(f.type for f in fields(level) if f.name == part)
+        if not isinstance(part, int):  # one of several tables of the same kind
+            level = next(f.type for f in fields(level) if f.name == part)
+            level = next((kind for kind in get_args(level) if is_dataclass(kind)), level)
     known = [f.name for f in fields(level)] if is_dataclass(level) else []
     near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"

@@ -20,7 +20,10 @@ from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.errors import MissingFilesError, OutputError
 
 # What BIDS has no name for yet. Patterns without a trailing slash: the validator does not take one.
-BIDSIGNORE = ("*.html", "*_summary.json", "*_timeseries.*", "*_statmap.*", "*_scores.*", "group_*", "models")
+BIDSIGNORE = (
+    *("*.html", "*_summary.json", "*_timeseries.*", "*_desc-synth_events.tsv", "*_statmap.*", "*_scores.*", "group_*"),
+    "models",
+)
 
 README = """\
 # Synthesized BOLD
@@ -33,6 +36,8 @@ baselines that ignore the EEG.
   the source; 0 outside the brain mask.
 - `*_desc-synth_timeseries.tsv`: for each volume its onset, the fold that it was held out in, and whether it was
   synthesized or holds the mean image for want of EEG before it.
+- `*_desc-alignment_timeseries.tsv`, `.json`: where each volume lies on the EEG's clock, and the evidence for it.
+- `*_desc-synth_events.tsv`: events on the clock of the volumes, for a GLM on the synthesized series.
 - `*_desc-synth_statmap.nii.gz`: correlation over time of synthesized and measured BOLD, voxel by voxel.
 - `*_desc-regions_timeseries.tsv`: measured and synthesized percent signal change of each region.
 - `*_desc-samples_timeseries.npz`: what the group level reads.
@@ -93,7 +98,10 @@ class Derivatives:
             "descriptions.tsv",
             "desc_id\tdescription\n"
             "desc-synth\tsynthesized from EEG by bids_eeg2fmri, not measured\n"
-            "desc-brain\tbrain mask of the mean image\n",
+            "desc-brain\tbrain mask of the mean image\n"
+            "desc-alignment\twhere each volume lies on the clock of the EEG\n"
+            "desc-regions\tmeans of regions\n"
+            "desc-samples\twhat the group level reads\n",
         )
 
     # ------------------------------------------------------------------------------------------------ of a recording
@@ -136,6 +144,25 @@ class Derivatives:
 
     def write_volumes(self, recording: Recording, table: pd.DataFrame) -> Path:
         return self._write_table(self._series(recording, "synth"), table)
+
+    def write_alignment(self, recording: Recording, table: pd.DataFrame, told: Mapping[str, Any]) -> Path:
+        """Write where each volume lies on the EEG's clock, with the evidence for it in the sidecar."""
+        path = self._series(recording, "alignment")
+        columns = {
+            "onset": {
+                "Description": "Onset of the volume from the start of the EEG file, by the clock model",
+                "Units": "s",
+            },
+            "marker": {"Description": "The volume's marker as recorded", "Units": "s"},
+            "residual": {"Description": "Marker minus onset", "Units": "ms"},
+            "eeg": {"Description": "Whether EEG was recorded at the onset"},
+        }
+        self._write_text(path.with_suffix(".json"), _json({**told, "Sources": self.sources(recording), **columns}))
+        return self._write_table(path, table)
+
+    def write_events(self, recording: Recording, table: pd.DataFrame) -> Path:
+        """Write events on the clock of the volumes: ``onset`` in s from the first one."""
+        return self._write_table(self.folder(recording, "func") / f"{recording.name}_desc-synth_events.tsv", table)
 
     def write_regions(self, recording: Recording, table: pd.DataFrame) -> Path:
         return self._write_table(self._series(recording, "regions"), table)
@@ -285,7 +312,9 @@ class Derivatives:
             self._write_text(str(relative).removesuffix(".nii.gz") + ".json", _json(sidecar))
 
 
-_readable = "%.6g"
+def _readable(value: Any) -> str:
+    """Six digits, and for times late in a recording tenths of a millisecond."""
+    return f"{value:.6g}" if abs(value) < 100 else f"{round(value, 4):.12g}"
 
 
 def _json(content: Mapping[str, Any]) -> str:

@@ -13,18 +13,26 @@ CHUNK_S = 20.0
 
 @dataclass(frozen=True)
 class Signals:
-    """EEG in memory: ``data`` (channels, samples) in V, float32; sample 0 is time 0 of the file."""
+    """EEG in memory: ``data`` (channels, samples) in V, float32; sample 0 is at ``start_s`` of the file."""
 
     data: np.ndarray
     sfreq: float
     channels: tuple[str, ...]
+    start_s: float = 0.0
 
     @property
-    def duration_s(self) -> float:
-        return self.data.shape[1] / self.sfreq
+    def end_s(self) -> float:
+        return self.start_s + self.data.shape[1] / self.sfreq
 
 
-def downsample(raw: mne.io.BaseRaw, channels: list[str], *, lowest_sfreq: float = 200.0) -> Signals:
+def downsample(
+    raw: mne.io.BaseRaw,
+    channels: list[str],
+    *,
+    lowest_sfreq: float = 200.0,
+    start_s: float = 0.0,
+    stop_s: float = np.inf,
+) -> Signals:
     """Read channels at the lowest rate not under ``lowest_sfreq`` that divides the file's own.
 
     The file is read once, in stretches, so memory grows with what comes out and not with the file (64 channels, 10 min,
@@ -38,6 +46,8 @@ def downsample(raw: mne.io.BaseRaw, channels: list[str], *, lowest_sfreq: float 
         In the order wanted.
     lowest_sfreq : float
         In Hz.
+    start_s, stop_s : float
+        What is needed of the file: the EEG may be hours longer than the BOLD, or hold several runs.
 
     Raises
     ------
@@ -51,26 +61,28 @@ def downsample(raw: mne.io.BaseRaw, channels: list[str], *, lowest_sfreq: float 
     # As scipy.signal.resample_poly has it; the transition ends below what folds back into the bands of interest.
     taps = firwin(2 * half + 1, 1 / factor, window=("kaiser", 5.0)).astype(np.float32) if factor > 1 else None
     n_in = raw.n_times
-    n_out = -(-n_in // factor)
-    data = np.empty((len(picks), n_out), dtype=np.float32)
+    begin = int(np.clip(start_s * sfreq, 0, n_in - 1) // factor)
+    end = -(-int(min(max(stop_s * sfreq, begin * factor + 1), n_in)) // factor)
+    data = np.empty((len(picks), end - begin), dtype=np.float32)
     low, high = np.full(len(picks), np.inf), np.full(len(picks), -np.inf)
 
     step = max(1, round(CHUNK_S * sfreq / factor))
-    for first in range(0, n_out, step):
-        last = min(first + step, n_out)
+    for first in range(begin, end, step):
+        last = min(first + step, end)
         start, stop = first * factor - half, (last - 1) * factor + half + 1
         chunk = raw.get_data(picks=picks, start=max(start, 0), stop=min(stop, n_in))
         np.minimum(low, chunk.min(1), out=low)  # a NaN stays one
         np.maximum(high, chunk.max(1), out=high)
         if taps is None:
-            data[:, first:last] = chunk
+            data[:, first - begin : last - begin] = chunk
             continue
         # Repeating the first and last sample beyond the file keeps an amplifier's offset from ringing.
         chunk = np.pad(chunk.astype(np.float32), ((0, 0), (max(-start, 0), max(stop - n_in, 0))), mode="edge")
-        data[:, first:last] = upfirdn(taps, chunk, 1, factor, axis=1)[:, 20 : 20 + last - first]
+        decimated = upfirdn(taps, chunk, 1, factor, axis=1)
+        data[:, first - begin : last - begin] = decimated[:, 20 : 20 + last - first]
 
     _refuse_useless(channels, low, high)
-    return Signals(data, sfreq / factor, tuple(channels))
+    return Signals(data, sfreq / factor, tuple(channels), begin * factor / sfreq)
 
 
 def _refuse_useless(channels, low, high) -> None:

@@ -33,7 +33,8 @@ def frame_ends(signals: Signals, *, anchor_s: float, step_s: float) -> np.ndarra
 
     With the first volume as anchor, a recording gives the same frames wherever its EEG started.
     """
-    first, last = np.ceil(-anchor_s / step_s - 1e-9), np.floor((signals.duration_s - anchor_s) / step_s + 1e-9)
+    first = np.ceil((signals.start_s - anchor_s) / step_s - 1e-9)
+    last = np.floor((signals.end_s - anchor_s) / step_s + 1e-9)
     return anchor_s + np.arange(first, last + 1) * step_s
 
 
@@ -60,7 +61,7 @@ def compute_spectrum(signals: Signals, ends_s: np.ndarray, *, width_s: float, fr
     Thomson, D. J. (1982). Spectrum estimation and harmonic analysis. Proceedings of the IEEE 70, 1055-1096.
     """
     n = round(width_s * signals.sfreq)
-    stops = np.rint(ends_s * signals.sfreq).astype(int)
+    stops = np.rint((ends_s - signals.start_s) * signals.sfreq).astype(int)
     keep = (stops >= n) & (stops <= signals.data.shape[1])
     ends_s, stops = ends_s[keep], stops[keep]
 

@@ -112,38 +112,6 @@ def draw_chance(chance: Mapping[str, Any]) -> Picture:
         )
 
 
-def draw_alignment(alignment: Mapping[str, Any], *, tr_s: float) -> Picture:
-    """Show how far the volume markers lie from where they are expected."""
-    residual_ms = np.array(alignment["residual_ms"], dtype=float)
-    volumes = np.arange(len(residual_ms))
-    drift_ppm = float(alignment.get("drift_ppm") or 0.0)
-    clock_ms = volumes * tr_s * drift_ppm * 1e-3
-    largest = float(np.abs(residual_ms).max())
-    with blank(3.6) as figure:
-        above, below = figure.subplots(2, 1, sharex=True)
-        above.plot(volumes, clock_ms + residual_ms, ".", color=BLUE, markersize=4, label="markers found")
-        above.plot(volumes, clock_ms, color=ORANGE, label="clock fitted to them")
-        above.set_title("Found, against the repetition time of the BOLD file", pad=22)
-        above.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=2, fontsize=9.5)
-        below.plot(volumes, residual_ms, ".", color=BLUE, markersize=4)
-        below.axhline(0, color=ORANGE)
-        below.set_title("Found, against that clock: what is used")
-        below.set_xlabel("volume")
-        for axes, values in ((above, clock_ms + residual_ms), (below, residual_ms)):
-            # A scale below a millisecond would blow nothing up to a pattern.
-            reach = max(1.0, 1.15 * float(np.abs(values).max()))
-            axes.set_ylim(-reach, reach)
-            axes.set_ylabel("late by (ms)")
-        return picture(
-            figure,
-            alt=f"Two charts over {count(len(volumes), 'volume')}. Markers drift by {number(drift_ppm, 1)} parts per million "
-            f"against the repetition time of the BOLD file, {number(clock_ms[-1], 1)} ms by the last volume. Around the "
-            f"fitted clock they scatter by {number(alignment.get('jitter_ms'), 2)} ms, at most {number(largest, 2)} ms.",
-            caption="Each dot is one volume marker. A step or a bend would mean that volumes and EEG do not belong together "
-            "throughout; a slope in the upper chart is a difference of the two clocks and is corrected.",
-        )
-
-
 def draw_spectra(spectrum: Mapping[str, Any]) -> Picture:
     """Show the mean power of each channel over frequency."""
     from matplotlib import colormaps

@@ -33,6 +33,7 @@ def render(template: str, **values: Any) -> str:
         "p_value": wording.p_value,
         "place": wording.place,
         "count": wording.count,
+        "sentence": wording.sentence,
         "link": lambda path: quote(str(path), safe="/"),
     }
     return environment.get_template(template).render(

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.reports import figures, maps
+from bids_eeg2fmri.reports.alignment import describe_clock, draw_alignment
 from bids_eeg2fmri.reports.figures import Picture
 from bids_eeg2fmri.reports.pages import render
 from bids_eeg2fmri.reports.wording import command_line
@@ -14,12 +15,21 @@ from bids_eeg2fmri.reports.wording import command_line
 # Rows that are always shown; the rest unfolds.
 _TOP_REGIONS = 10
 _KINDS = {
+    "alignment": "onset, marker and residual of each volume; the evidence in the .json beside it",
+    "events": "events on the clock of the volumes, for a GLM",
     "synthesized": "synthesized BOLD series",
     "mask": "brain mask",
     "volumes": "onset and fold of each volume",
     "r_map": "map of r",
     "regions": "courses of the regions",
     "samples": "EEG power and BOLD for the group level",
+}
+_DECISIONS = {
+    "paired": "this EEG and this BOLD are taken as recorded at the same time",
+    "EEG only": "no BOLD belongs to this EEG",
+    "BOLD only": "no EEG belongs to this BOLD",
+    "not simultaneous": "there is EEG and BOLD, but not of the same minutes",
+    "ambiguous": "more than one file could be the partner, and nothing is guessed",
 }
 
 
@@ -42,6 +52,8 @@ def participant_report(derivatives: Derivatives, summary: Mapping[str, Any]) -> 
     unknown = dict.fromkeys(("n_volumes", "tr_s", "first_volume_s", "alignment", "spectrum"))
     recordings: list[dict[str, Any]] = [unknown | entry for entry in summary["recordings"]]
     regions = sorted(summary.get("regions", []), key=lambda region: -region["r"])
+    for position, entry in enumerate(recordings, start=1):
+        _add_words(entry, anchor=f"recording-{position}")
     _add_pictures(derivatives, recordings, regions)
     provenance = dict(summary.get("provenance") or {})
     histories = summary.get("training")
@@ -79,6 +91,26 @@ def _no_verdict(recordings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"headline": headline, "better_than_chance": None, "sentences": [sentence]}
 
 
+def _add_words(entry: dict[str, Any], *, anchor: str) -> None:
+    """Add to a recording what was decided on it and what remains to be said, whatever its summary lacks."""
+    both = "paired" if entry.get("eeg") and entry.get("bold") else f"{'EEG' if entry.get('eeg') else 'BOLD'} only"
+    decision = entry.get("decision") or both
+    pairing, remark = entry.get("pairing") or "", entry.get("remark") or ""
+    alignment = entry["alignment"] or {}
+    entry |= {
+        "anchor": anchor,
+        "decision": decision,
+        "decision_words": _DECISIONS.get(decision, ""),
+        "pairing": pairing,
+        # What the decision says already is not said twice.
+        "remark": "" if remark == f"{decision}: {pairing}" else remark,
+        "evidence": alignment.get("evidence"),
+        "clock": describe_clock(entry),
+        "notes": list(alignment.get("notes") or []),
+        "conflicts": list(entry.get("event_conflicts") or []),
+    }
+
+
 def _add_pictures(
     derivatives: Derivatives, recordings: Sequence[dict[str, Any]], regions: Sequence[Mapping[str, Any]]
 ) -> None:
@@ -92,19 +124,15 @@ def _add_pictures(
         entry["links"] = [(_KINDS.get(kind, kind), path) for kind, path in there.items()]
     # One color scale for all recordings, so that they can be compared.
     r_maps = {
-        entry["name"]: nib.load(derivatives.root / entry["there"]["r_map"])
+        entry["anchor"]: nib.load(derivatives.root / entry["there"]["r_map"])
         for entry in recordings
         if "r_map" in entry["there"]
     }
     limit = maps.limit_of(list(r_maps.values()))
     chosen = _choose(regions)
     for entry in recordings:
-        there, spectrum, alignment = entry["there"], entry["spectrum"], entry["alignment"]
-        entry["alignment_picture"] = (
-            figures.draw_alignment(alignment, tr_s=entry["tr_s"])
-            if alignment and alignment.get("residual_ms")
-            else None
-        )
+        there, spectrum = entry["there"], entry["spectrum"]
+        entry["alignment_picture"] = draw_alignment(entry)
         entry["spectra"] = figures.draw_spectra(spectrum) if spectrum else None
         entry["topographies"] = maps.draw_topographies(spectrum) if spectrum else None
         entry |= {"mask_picture": None, "r_picture": None, "courses": None}
@@ -112,8 +140,8 @@ def _add_pictures(
             series, mask = (nib.load(derivatives.root / there[kind]) for kind in ("synthesized", "mask"))
             template = maps.background(series, mask)
             entry["mask_picture"] = maps.draw_mask(template, mask)
-            if entry["name"] in r_maps:
-                entry["r_picture"] = maps.draw_r_map(template, r_maps[entry["name"]], mask, limit=limit)
+            if entry["anchor"] in r_maps:
+                entry["r_picture"] = maps.draw_r_map(template, r_maps[entry["anchor"]], mask, limit=limit)
         if "regions" in there and chosen:
             entry["courses"] = _draw_courses(derivatives, there, chosen)
 

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 _CUBE = re.compile(r"([LR])(\d+)([PA])(\d+)([IS])(\d+)")
@@ -67,3 +67,35 @@ def command_line(command: Any) -> str:
     if isinstance(command, str):
         return command
     return shlex.join(str(part) for part in command) if isinstance(command, Iterable) else ""
+
+
+def ranges(numbers: Sequence[int], most: int = 8) -> str:
+    """List ascending whole numbers, neighbours as a range; of very many, the first.
+
+    Examples
+    --------
+    >>> ranges([3, 20, 21, 77, 78, 79])
+    '3, 20 to 21, 77 to 79'
+    """
+    parts: list[list[int]] = []
+    for value in numbers:
+        if parts and value == parts[-1][-1] + 1:
+            parts[-1] = [parts[-1][0], value]
+        else:
+            parts.append([value])
+    told = [" to ".join(str(value) for value in part) for part in parts[:most]]
+    return ", ".join([*told, *(["and more"] if len(parts) > most else [])])
+
+
+def sentence(text: Any) -> str:
+    """Make a sentence of a remark: a capital unless it starts with a name, and a period.
+
+    Examples
+    --------
+    >>> sentence("the EEG ends early"), sentence("nap.eeg: expected 900 samples")
+    ('The EEG ends early.', 'nap.eeg: expected 900 samples.')
+    """
+    text = str(text).strip()
+    if re.match(r"[a-z]+[ ,;:]", text):
+        text = text[:1].upper() + text[1:]
+    return text if not text or text[-1] in ".!?" else f"{text}."

@@ -7,14 +7,15 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bids_eeg2fmri import __version__
 from bids_eeg2fmri.bids.derivatives import Derivatives
-from bids_eeg2fmri.bids.recordings import find_recordings
+from bids_eeg2fmri.bids.index import Filters, index_dataset
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError, NothingSelectedError, OutputError
 
@@ -34,7 +35,7 @@ class Job:
     seed: int
     n_cpus: int
     device: str
-    filters: Mapping[str, Mapping[str, Sequence[str] | None]]
+    filters: Filters
     bundle: Path | None
     command: str
     tracebacks: bool
@@ -54,7 +55,8 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
     engine = start_engine(seed=job.seed, n_cpus=job.n_cpus, device=job.device)
     # What needs Keras is imported after it was started quietly.
     from bids_eeg2fmri.reports.participant import participant_report
-    from bids_eeg2fmri.workflow.participant import Task, process_participant
+    from bids_eeg2fmri.workflow.account import Task
+    from bids_eeg2fmri.workflow.participant import process_participant
 
     task = Task(job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, provenance(job, engine))
     done: list[str] = []
@@ -136,23 +138,44 @@ def run_group(job: Job, *, labels: Sequence[str], group_column: str | None) -> i
     return 0
 
 
-def print_plan(dataset: Path, subjects: Sequence[str], filters, *, with_model: bool) -> int:
-    """Print which files would be paired, why, and what would be written, without reading signals."""
-    print("recording\tdecision\treason\twould write")
+def print_plan(
+    dataset: Path, subjects: Sequence[str], settings: Settings, filters: Filters, *, with_model: bool
+) -> int:
+    """Print which files belong together and why, where the first volume is, and what would be written.
+
+    Headers and markers are read, no signals.
+    """
+    from bids_eeg2fmri.workflow.plan import plan_participant
+
+    files = index_dataset(dataset, subjects)
+    rows = [("recording", "decision", "reason", "alignment", "would write")]
     errors = []
     for subject in subjects:
         try:
-            recordings = find_recordings(dataset, subject, filters)
+            plan = plan_participant(dataset, subject, settings, filters, files=files[subject], read_signals=False)
         except NothingSelectedError as error:
             errors.append(error)
             continue
-        for r in recordings:
-            kind = "paired" if r.paired else "EEG only" if r.eeg else "BOLD only"
-            synthesized = r.paired or (r.eeg is not None and with_model)
+        for planned in plan:
+            r = planned.recording
+            synthesized = planned.error is None and (r.paired or (r.eeg is not None and with_model))
+            alignment = "n/a"
+            if planned.alignment is not None:
+                alignment = "; ".join([planned.alignment.evidence, *planned.alignment.notes])
+            elif planned.error is not None:
+                alignment = f"failed: {planned.error}"
             output = f"{r.name}_desc-synth_bold.nii.gz" if synthesized else "n/a"
-            print(f"{r.name}\t{kind}\t{r.reason}\t{output}")
+            rows.append((r.name, r.status, r.reason, alignment, output))
     if len(errors) == len(subjects):
         raise errors[0]
+    for row in rows:
+        print("\t".join(" ".join(cell.split()) for cell in row))
+    counts = Counter(decision for _, decision, *_ in rows[1:])
+    unaligned = sum(alignment.startswith("failed") for *_, alignment, _ in rows[1:])
+    told = [f"{count} {decision}" for decision, count in counts.most_common()]
+    if unaligned:
+        told.append(f"{unaligned} of the pairs not aligned")
+    print(f"{len(rows) - 1} recordings: {', '.join(told) or 'none'}", file=sys.stderr)
     return 0
 
 

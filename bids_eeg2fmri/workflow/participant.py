@@ -2,16 +2,13 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.bids.participants import read_participant
-from bids_eeg2fmri.bids.recordings import Recording, find_recordings
+from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import percent_change
 from bids_eeg2fmri.bold.regions import Regions, tile_regions
 from bids_eeg2fmri.config import Settings
@@ -20,34 +17,13 @@ from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, MissingFilesErro
 from bids_eeg2fmri.evaluation.metrics import Course, measure_agreement
 from bids_eeg2fmri.training.synthesizer import Synthesizer, load_synthesizer
 from bids_eeg2fmri.windows import make_windows
+from bids_eeg2fmri.workflow.account import Account, Task
+from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Prepared, Sampling, on_common_ground, prepare
 from bids_eeg2fmri.workflow.scoring import Scores, judge, nuisance, score
 from bids_eeg2fmri.workflow.training import describe_history, gap_volumes, predict_out_of_sample, train_on_all
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Task:
-    """What to do with every participant.
-
-    Attributes
-    ----------
-    dataset : Path
-    derivatives : Derivatives
-    filters : mapping
-        See ``find_recordings``.
-    bundle : Path or None
-        A saved synthesizer to apply; None trains.
-    """
-
-    dataset: Path
-    derivatives: Derivatives
-    settings: Settings
-    seed: int = 0
-    filters: Mapping[str, Mapping[str, Sequence[str] | None]] = field(default_factory=dict)
-    bundle: Path | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 def process_participant(task: Task, subject: str, report: Callable[[str], None]) -> list[tuple[str, Eeg2FmriError]]:
@@ -71,10 +47,13 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
         If nothing could be done.
     """
     report("finding recordings")
-    recordings = find_recordings(task.dataset, subject, task.filters)
+    plan = plan_participant(task.dataset, subject, task.settings, task.filters)
+    recordings = [planned.recording for planned in plan]
     task.derivatives.remove_participant(subject)  # what an earlier run concluded does not stand beside a failure
     covariates = read_participant(task.dataset, subject)
-    with_eeg = [r for r in recordings if r.eeg is not None]
+    # EEG without a partner that has the name of a pair would be written over it.
+    names = {r.name for r in recordings if r.paired}
+    with_eeg = [p for p in plan if p.recording.paired or (p.recording.eeg and p.recording.name not in names)]
     if not recordings:
         raise MissingFilesError(
             f"{task.dataset / f'sub-{subject}'}: expected EEG (eeg/*_eeg.vhdr, .edf, .bdf, .set) and BOLD "
@@ -86,11 +65,11 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
             "there is nothing to synthesize from"
         )
     if task.bundle is None and not any(r.paired for r in recordings) and any(r.bold for r in recordings):
-        bold = next(r for r in recordings if r.bold)
+        eeg, bold = with_eeg[0].recording, next(r for r in recordings if r.bold)
         raise MissingFilesError(
-            f"{task.dataset / f'sub-{subject}'}: expected EEG and BOLD with the same entities, found {with_eeg[0].name} with "
-            f"EEG and {bold.name} with BOLD ({bold.reason}); rename them if they were recorded together, or apply a model "
-            "with --model"
+            f"{task.dataset / f'sub-{subject}'}: expected EEG and BOLD that were recorded together, found {eeg.file.name} "
+            f"({eeg.status}: {eeg.reason}) and {bold.file.name} ({bold.status}: {bold.reason}); map them in [[pairs]] of "
+            "--config-file if they were, or apply a model with --model"
         )
 
     synthesizer = load_synthesizer(task.bundle) if task.bundle else None
@@ -101,16 +80,16 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
     )
     prepared: list[Prepared] = []
     failed: list[tuple[Recording, Eeg2FmriError]] = []
-    for recording in with_eeg:
-        report(f"reading {recording.name}")
+    for planned in with_eeg:
+        report(f"reading {planned.recording.name}")
         try:
-            prepared.append(prepare(recording, sampling))
+            prepared.append(prepare(planned, sampling))
         except Eeg2FmriError as error:
-            failed.append((recording, error))
+            failed.append((planned.recording, error))
     if not prepared:
         raise failed[0][1]
 
-    account = _Account(task, subject, recordings, failed, covariates, sampling.frame_s)
+    account = Account(task, subject, recordings, failed, covariates, sampling.frame_s)
     if synthesizer is not None:
         failed += _apply(task, account, synthesizer, prepared)
     elif any(p.table is not None for p in prepared):
@@ -126,131 +105,7 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
     return [(recording.name, error) for recording, error in failed]
 
 
-class _Account:
-    """Keep the books of a participant: what became of each recording, and where its files are."""
-
-    def __init__(
-        self,
-        task: Task,
-        subject: str,
-        recordings: Sequence[Recording],
-        failed: Sequence[tuple[Recording, Eeg2FmriError]],
-        covariates: Mapping[str, Any],
-        frame_s: float,
-    ):
-        self.task = task
-        self.derivatives = task.derivatives
-        self.subject = subject
-        self.covariates = covariates
-        self.settings, self.settings_hash = task.settings.as_dict(), task.settings.hash
-        self.frame_s = frame_s
-        self.scores: Scores | None = None
-        self.results: dict[str, Any] = {}
-        self.entries: dict[str, dict[str, Any]] = {
-            r.name: {
-                "name": r.name,
-                "eeg": r.eeg.relative_to(task.dataset).as_posix() if r.eeg else None,
-                "bold": r.bold.relative_to(task.dataset).as_posix() if r.bold else None,
-                "pairing": r.reason,
-                "status": "not used",
-                "remark": r.reason,
-                "files": {},
-            }
-            for r in recordings
-        }
-        for recording, error in failed:
-            self.note(recording, "failed", str(error))
-
-    def note(self, recording: Recording, status: str, remark: str) -> None:
-        self.entries[recording.name] |= {"status": status, "remark": remark}
-
-    def file(self, recording: Recording, kind: str, path: Path) -> None:
-        self.entries[recording.name]["files"][kind] = path.as_posix()
-
-    def alignment(self, p: Prepared) -> None:
-        entry = self.entries[p.recording.name]
-        entry |= {"n_volumes": p.n_volumes, "tr_s": p.tr_s, "first_volume_s": float(p.onsets_s[0])}
-        if p.alignment is not None:
-            a = p.alignment
-            residual_ms = 1000 * (a.markers_s - a.onsets_s)
-            entry["alignment"] = {
-                "evidence": a.evidence,
-                "drift_ppm": a.drift_ppm,
-                "jitter_ms": a.jitter_ms,
-                "residual_ms": np.round(residual_ms, 3).tolist(),
-            }
-        spectrum = p.spectrum
-        entry["spectrum"] = {
-            "freqs_hz": spectrum.freqs_hz.tolist(),
-            "channels": list(spectrum.channels),
-            "mean_db": np.round(spectrum.power.mean(0), 2).tolist(),
-            "positions_m": p.positions,
-        }
-
-    def samples(self, p: Prepared) -> None:
-        """Write what the group level reads; the measured BOLD as percent change from its own mean."""
-        self.alignment(p)
-        arrays: dict[str, np.ndarray] = {
-            "power": p.spectrum.power,
-            "freqs_hz": p.spectrum.freqs_hz,
-            "ends_s": p.spectrum.ends_s,
-            "channels": np.array(p.spectrum.channels),
-            "positions_m": np.array([xyz or [np.nan] * 3 for xyz in p.positions]),
-            "onsets_s": p.onsets_s,
-            "tr_s": np.array(p.tr_s),
-            "step_s": np.array(p.step_s),
-            "frame_s": np.array(self.frame_s),
-            "fingerprint": np.array(p.fingerprint),
-        }
-        if p.table is not None and p.grid is not None:
-            baseline = p.table.mean(0)
-            arrays |= {
-                "mask": p.grid.mask,
-                "affine": p.grid.affine,
-                "space_code": np.array(p.grid.space_code),
-                "baseline": baseline,
-                "change": percent_change(p.table, baseline).astype(np.float32),
-            }
-        self.file(p.recording, "samples", self.derivatives.write_samples(p.recording, **arrays))
-
-    def synthesized(
-        self, p: Prepared, synthesizer_grid, intensities: np.ndarray, volumes: pd.DataFrame, sidecar: Mapping[str, Any]
-    ) -> None:
-        """Write a recording's series with its mask, its table of volumes."""
-        d = self.derivatives
-        image = synthesizer_grid.image(intensities, tr_s=p.tr_s)
-        self.file(p.recording, "synthesized", d.write_bold(p.recording, image, sidecar))
-        mask = synthesizer_grid.image_of(synthesizer_grid.mask.astype(np.uint8))
-        self.file(p.recording, "mask", d.write_mask(p.recording, mask))
-        self.file(p.recording, "volumes", d.write_volumes(p.recording, volumes))
-        n = int(volumes.synthesized.sum())
-        some = f"{n} of {len(volumes)} volumes; the others hold the mean image for want of EEG before them"
-        self.note(p.recording, "synthesized", some if n < len(volumes) else f"all {n} volumes")
-
-    def sidecar(self, p: Prepared, model: Mapping[str, Any], scores: Scores | None) -> dict[str, Any]:
-        told: dict[str, Any] = {"Model": dict(model), "SettingsHash": self.settings_hash, "Settings": self.settings}
-        told["RepetitionTime"] = p.tr_s  # the header's is in single precision
-        if scores is not None:
-            first = scores.table.iloc[0]
-            told["Scores"] = {"PooledR": float(first.pooled_r), "Skill": float(first.pooled_skill)}
-        return told
-
-    def close(self) -> None:
-        summary = {
-            "participant_id": f"sub-{self.subject}",
-            "covariates": self.covariates,
-            "recordings": list(self.entries.values()),
-            "settings": self.settings,
-            "settings_hash": self.settings_hash,
-            "provenance": dict(self.task.provenance),
-            **self.results,
-        }
-        self.derivatives.write_participant(
-            self.subject, summary, self.scores.table if self.scores is not None else None
-        )
-
-
-def _train(task: Task, account: _Account, prepared: Sequence[Prepared], report: Callable[[str], None]) -> None:
+def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: Callable[[str], None]) -> None:
     """Synthesize every run of a participant by models trained on the rest of them."""
     settings = task.settings
     long_enough, left_out = _without_short_runs([p for p in prepared if p.table is not None], settings)
@@ -344,7 +199,7 @@ def _without_short_runs(
 
 
 def _apply(
-    task: Task, account: _Account, synthesizer: Synthesizer, prepared: Sequence[Prepared]
+    task: Task, account: Account, synthesizer: Synthesizer, prepared: Sequence[Prepared]
 ) -> list[tuple[Recording, Eeg2FmriError]]:
     """Synthesize by a saved model; where BOLD on the same grid exists, score it. Give the recordings that failed."""
     settings = task.settings
@@ -352,8 +207,9 @@ def _apply(
     lags = np.array(synthesizer.spec.lags_s)
     name = str(synthesizer.card["architecture"])
     seen = set(synthesizer.card.get("fingerprints", []))
-    # How EEG was prepared and what was learned is the bundle's; how it was judged, this run's.
-    account.settings = synthesizer.card["settings"] | {"evaluation": settings.as_dict()["evaluation"]}
+    # How EEG was prepared and what was learned is the bundle's; what was paired and how it was judged, this run's.
+    own = {stage: settings.as_dict()[stage] for stage in ("pairs", "alignment", "evaluation")}
+    account.settings = synthesizer.card["settings"] | own
     account.settings_hash = synthesizer.card["settings_hash"]
     scored: list[Prepared] = []
     other_grid: list[Prepared] = []
@@ -435,14 +291,14 @@ def _apply(
             p, synthesizer.grid, template * (1 + change / 100), volumes, account.sidecar(p, model, scores)
         )
     for p in other_grid:
-        remark = account.entries[p.recording.name]["remark"]
+        remark = account.entries[p.recording.file]["remark"]
         account.note(p.recording, "synthesized", f"{remark}; not scored, its BOLD is on another grid than the model")
     for p, values, change, block in zip(scored, measured, predictions, blocks, strict=True):
         _write_agreement(account, p, regions, values, change, block, synthesizer.grid)
     return failed
 
 
-def _write_agreement(account: _Account, p: Prepared, regions: Regions, measured, predicted, blocks, grid) -> None:
+def _write_agreement(account: Account, p: Prepared, regions: Regions, measured, predicted, blocks, grid) -> None:
     """Write the map of r of one run and its regions' courses, drift removed from both."""
     out = nuisance(blocks, tr_s=p.tr_s, drift_period_s=account.task.settings.bold.drift_period_s)
     use = blocks >= 0

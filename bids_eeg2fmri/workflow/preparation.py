@@ -12,12 +12,16 @@ from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import Grid
 from bids_eeg2fmri.bold.masking import brain_mask
 from bids_eeg2fmri.config import SpectrumSettings
-from bids_eeg2fmri.eeg.alignment import Alignment, Marker, align
+from bids_eeg2fmri.eeg.alignment import Alignment
 from bids_eeg2fmri.eeg.downsampling import downsample
 from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
-from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, ModelError
+from bids_eeg2fmri.errors import InputDataError, ModelError
+from bids_eeg2fmri.workflow.plan import Planned
 
 logger = logging.getLogger(__name__)
+
+# EEG that is read before the first and after the last volume: more than the longest window and frame.
+EEG_BEFORE_S, EEG_AFTER_S = 75.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Prepared:
     onsets_s : array of shape (volumes,)
         Of each volume on the EEG's clock: measured ones, or those to be synthesized where there is no BOLD.
     tr_s : float
+    duration_s : float
+        Of the EEG.
     spectrum : Spectrum
     step_s : float
         From one frame of a window to the next.
@@ -43,6 +49,7 @@ class Prepared:
     recording: Recording
     onsets_s: np.ndarray
     tr_s: float
+    duration_s: float
     spectrum: Spectrum
     step_s: float
     fingerprint: str
@@ -86,7 +93,7 @@ class Sampling:
         return cls(tuple(freqs.tolist()), spectrum.frame_s, step_s)
 
 
-def prepare(recording: Recording, sampling: Sampling) -> Prepared:
+def prepare(planned: Planned, sampling: Sampling) -> Prepared:
     """Read and transform a recording that has EEG.
 
     Raises
@@ -94,7 +101,10 @@ def prepare(recording: Recording, sampling: Sampling) -> Prepared:
     Eeg2FmriError
         What is wrong with the recording, with the name of the file.
     """
+    recording, alignment = planned.recording, planned.alignment
     assert recording.eeg is not None
+    if planned.error is not None:
+        raise planned.error
     eeg = read_eeg(recording)
     channels = _select_channels(recording, eeg.channels, sampling)
     sfreq = eeg.raw.info["sfreq"]
@@ -104,19 +114,16 @@ def prepare(recording: Recording, sampling: Sampling) -> Prepared:
             f"{sampling.freqs_hz[-1]:g} Hz, found {sfreq:g} Hz; lower spectrum.highest_hz"
         )
 
-    alignment = grid = table = None
+    grid = table = None
     if recording.bold is not None:
+        assert alignment is not None
         bold = read_bold(recording)
-        markers = [Marker(source, code, onsets) for (source, code), onsets in eeg.markers.items()]
-        try:
-            alignment = align(markers, tr_s=bold.tr_s, n_volumes=bold.data.shape[3], n_discarded=bold.n_discarded)
-        except Eeg2FmriError as error:
-            raise type(error)(f"{recording.eeg}: {error}") from None
-        logger.info("%s: %s", recording.name, alignment.evidence)
-        if alignment.onsets_s[-1] > eeg.duration_s:
+        _tell(recording, alignment)
+        with_eeg = (alignment.onsets_s >= 0) & (alignment.onsets_s < eeg.duration_s)
+        if not with_eeg.any():
             raise InputDataError(
-                f"{recording.eeg}: expected EEG up to the last volume at {alignment.onsets_s[-1]:.1f} s, found "
-                f"{eeg.duration_s:.1f} s; the file is cut short, copy it anew"
+                f"{recording.eeg}: expected EEG during the volumes, which start at {alignment.onsets_s[0]:.1f} s, found "
+                f"{eeg.duration_s:.1f} s of it; check scans.tsv or the pairing"
             )
         try:
             # A voxel that is NaN once has a NaN mean, and is outside.
@@ -133,7 +140,13 @@ def prepare(recording: Recording, sampling: Sampling) -> Prepared:
         fingerprint = ""
 
     try:
-        signals = downsample(eeg.raw, channels, lowest_sfreq=max(200.0, 2.5 * sampling.freqs_hz[-1]))
+        signals = downsample(
+            eeg.raw,
+            channels,
+            lowest_sfreq=max(200.0, 2.5 * sampling.freqs_hz[-1]),
+            start_s=float(onsets_s[0]) - EEG_BEFORE_S,
+            stop_s=float(onsets_s[-1]) + tr_s + EEG_AFTER_S,
+        )
     except InputDataError as error:
         raise InputDataError(f"{recording.eeg}: {error}") from None
     if sampling.lags_s is None:
@@ -154,6 +167,7 @@ def prepare(recording: Recording, sampling: Sampling) -> Prepared:
         recording,
         onsets_s,
         tr_s,
+        eeg.duration_s,
         spectrum,
         step_s,
         fingerprint,
@@ -162,6 +176,12 @@ def prepare(recording: Recording, sampling: Sampling) -> Prepared:
         grid,
         table,
     )
+
+
+def _tell(recording: Recording, alignment: Alignment) -> None:
+    logger.info("%s: %s", recording.name, alignment.evidence)
+    for note in alignment.notes:
+        logger.warning("%s: %s", recording.name, note)
 
 
 def _fingerprint(course: np.ndarray) -> str:

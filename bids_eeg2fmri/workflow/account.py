@@ -1,0 +1,225 @@
+"""What becomes of a participant's recordings: the books that are kept, and the files that are written along the way."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bids_eeg2fmri.bids.derivatives import Derivatives
+from bids_eeg2fmri.bids.index import Filters
+from bids_eeg2fmri.bids.reading import find_events_file, read_events
+from bids_eeg2fmri.bids.recordings import Recording
+from bids_eeg2fmri.bold.grid import percent_change
+from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.eeg.alignment import Alignment
+from bids_eeg2fmri.errors import Eeg2FmriError
+from bids_eeg2fmri.workflow.events import place_events
+from bids_eeg2fmri.workflow.preparation import Prepared
+from bids_eeg2fmri.workflow.scoring import Scores
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to do with every participant.
+
+    Attributes
+    ----------
+    dataset : Path
+    derivatives : Derivatives
+    filters : mapping
+        See ``bids.index``.
+    bundle : Path or None
+        A saved synthesizer to apply; None trains.
+    """
+
+    dataset: Path
+    derivatives: Derivatives
+    settings: Settings
+    seed: int = 0
+    filters: Filters = field(default_factory=dict)
+    bundle: Path | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Account:
+    """Keep the books of a participant: what became of each recording, and where its files are."""
+
+    def __init__(
+        self,
+        task: Task,
+        subject: str,
+        recordings: Sequence[Recording],
+        failed: Sequence[tuple[Recording, Eeg2FmriError]],
+        covariates: Mapping[str, Any],
+        frame_s: float,
+    ):
+        self.task = task
+        self.derivatives = task.derivatives
+        self.subject = subject
+        self.covariates = covariates
+        self.settings, self.settings_hash = task.settings.as_dict(), task.settings.hash
+        self.frame_s = frame_s
+        self.scores: Scores | None = None
+        self.results: dict[str, Any] = {}
+        self.entries: dict[Path, dict[str, Any]] = {
+            r.file: {
+                "name": r.name,
+                "eeg": r.eeg.relative_to(task.dataset).as_posix() if r.eeg else None,
+                "bold": r.bold.relative_to(task.dataset).as_posix() if r.bold else None,
+                "decision": r.status,
+                "pairing": r.reason,
+                "status": "not used",
+                "remark": f"{r.status}: {r.reason}",
+                "files": {},
+            }
+            for r in recordings
+        }
+        for recording, error in failed:
+            self.note(recording, "failed", str(error))
+
+    def note(self, recording: Recording, status: str, remark: str) -> None:
+        self.entries[recording.file] |= {"status": status, "remark": remark}
+
+    def file(self, recording: Recording, kind: str, path: Path) -> None:
+        self.entries[recording.file]["files"][kind] = path.as_posix()
+
+    def alignment(self, p: Prepared) -> None:
+        entry = self.entries[p.recording.file]
+        entry |= {"n_volumes": p.n_volumes, "tr_s": p.tr_s, "first_volume_s": float(p.onsets_s[0])}
+        if p.alignment is not None:
+            a = p.alignment
+            residual_ms = 1000 * (a.markers_s - a.onsets_s)
+            entry["alignment"] = {
+                "evidence": a.evidence,
+                "notes": list(a.notes),
+                "drift_ppm": a.drift_ppm,
+                "jitter_ms": a.jitter_ms,
+                "residual_ms": np.round(residual_ms, 3).tolist(),
+                "onset_s": np.round(a.onsets_s, 5).tolist(),
+                "others_s": np.round(a.others_s, 4).tolist(),
+                "code": a.code,
+                "eeg_duration_s": p.duration_s,
+            }
+            self._write_alignment(p, a, residual_ms)
+            self._write_events(p, a)
+        spectrum = p.spectrum
+        entry["spectrum"] = {
+            "freqs_hz": spectrum.freqs_hz.tolist(),
+            "channels": list(spectrum.channels),
+            "mean_db": np.round(spectrum.power.mean(0), 2).tolist(),
+            "positions_m": p.positions,
+        }
+
+    def _write_alignment(self, p: Prepared, a: Alignment, residual_ms: np.ndarray) -> None:
+        volumes = pd.DataFrame(
+            {
+                "volume": np.arange(p.n_volumes),
+                "onset": a.onsets_s,
+                "marker": a.markers_s,
+                "residual": np.round(residual_ms, 3) + 0.0,
+                "eeg": (a.onsets_s >= 0) & (a.onsets_s < p.duration_s),
+            }
+        )
+        told = {
+            "Decision": p.recording.status,
+            "Pairing": p.recording.reason,
+            "Evidence": a.evidence,
+            "Notes": list(a.notes),
+            "Marker": a.code,
+            "RepetitionTime": p.tr_s,
+            "RepetitionTimeByEEG": round(a.tr_s, 9),
+            "DriftPPM": round(a.drift_ppm, 2),
+            "Jitter": round(a.jitter_ms, 3),
+        }
+        self.file(p.recording, "alignment", self.derivatives.write_alignment(p.recording, volumes, told))
+
+    def _write_events(self, p: Prepared, a: Alignment) -> None:
+        """Write the events of either side on the volumes' clock, beside the synthesized series."""
+        assert p.recording.eeg is not None
+        assert p.recording.bold is not None
+        tables: list[pd.DataFrame | None] = []
+        conflicts: list[str] = []
+        for file, root in ((p.recording.bold, self.task.dataset), (p.recording.eeg, p.recording.eeg.parent)):
+            # What is inherited from above counts from the first volume: the EEG's own is in its folder.
+            path = find_events_file(root, file)
+            try:
+                tables.append(read_events(path) if path else None)
+            except Eeg2FmriError as error:
+                tables.append(None)
+                conflicts.append(str(error))
+        of_bold, of_eeg = tables
+        table, told = place_events(of_bold, of_eeg, a, tr_s=p.tr_s)
+        conflicts += told
+        for conflict in conflicts:
+            logger.warning("%s: %s", p.recording.name, conflict)
+        self.entries[p.recording.file]["event_conflicts"] = conflicts
+        if table is not None:
+            self.file(p.recording, "events", self.derivatives.write_events(p.recording, table))
+
+    def samples(self, p: Prepared) -> None:
+        """Write what the group level reads; the measured BOLD as percent change from its own mean."""
+        self.alignment(p)
+        arrays: dict[str, np.ndarray] = {
+            "power": p.spectrum.power,
+            "freqs_hz": p.spectrum.freqs_hz,
+            "ends_s": p.spectrum.ends_s,
+            "channels": np.array(p.spectrum.channels),
+            "positions_m": np.array([xyz or [np.nan] * 3 for xyz in p.positions]),
+            "onsets_s": p.onsets_s,
+            "tr_s": np.array(p.tr_s),
+            "step_s": np.array(p.step_s),
+            "frame_s": np.array(self.frame_s),
+            "fingerprint": np.array(p.fingerprint),
+        }
+        if p.table is not None and p.grid is not None:
+            baseline = p.table.mean(0)
+            arrays |= {
+                "mask": p.grid.mask,
+                "affine": p.grid.affine,
+                "space_code": np.array(p.grid.space_code),
+                "baseline": baseline,
+                "change": percent_change(p.table, baseline).astype(np.float32),
+            }
+        self.file(p.recording, "samples", self.derivatives.write_samples(p.recording, **arrays))
+
+    def synthesized(
+        self, p: Prepared, synthesizer_grid, intensities: np.ndarray, volumes: pd.DataFrame, sidecar: Mapping[str, Any]
+    ) -> None:
+        """Write a recording's series with its mask, its table of volumes."""
+        d = self.derivatives
+        image = synthesizer_grid.image(intensities, tr_s=p.tr_s)
+        self.file(p.recording, "synthesized", d.write_bold(p.recording, image, sidecar))
+        mask = synthesizer_grid.image_of(synthesizer_grid.mask.astype(np.uint8))
+        self.file(p.recording, "mask", d.write_mask(p.recording, mask))
+        self.file(p.recording, "volumes", d.write_volumes(p.recording, volumes))
+        n = int(volumes.synthesized.sum())
+        some = f"{n} of {len(volumes)} volumes; the others hold the mean image for want of EEG before them"
+        self.note(p.recording, "synthesized", some if n < len(volumes) else f"all {n} volumes")
+
+    def sidecar(self, p: Prepared, model: Mapping[str, Any], scores: Scores | None) -> dict[str, Any]:
+        told: dict[str, Any] = {"Model": dict(model), "SettingsHash": self.settings_hash, "Settings": self.settings}
+        told["RepetitionTime"] = p.tr_s  # the header's is in single precision
+        if scores is not None:
+            first = scores.table.iloc[0]
+            told["Scores"] = {"PooledR": float(first.pooled_r), "Skill": float(first.pooled_skill)}
+        return told
+
+    def close(self) -> None:
+        summary = {
+            "participant_id": f"sub-{self.subject}",
+            "covariates": self.covariates,
+            "recordings": list(self.entries.values()),
+            "settings": self.settings,
+            "settings_hash": self.settings_hash,
+            "provenance": dict(self.task.provenance),
+            **self.results,
+        }
+        self.derivatives.write_participant(
+            self.subject, summary, self.scores.table if self.scores is not None else None
+        )
