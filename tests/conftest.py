@@ -18,6 +18,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=60)
+# For pytest's --hypothesis-profile=thorough, which is obeyed after this file was read.
+hypothesis.settings.register_profile(
+    "thorough", deadline=None, derandomize=False, database=None, max_examples=20_000, print_blob=False
+)
 hypothesis.settings.load_profile("suite")
 
 SETTINGS = """\

@@ -108,9 +108,10 @@ def test_eeg_and_bold_that_do_not_belong_together_are_named(copy, refused):
     for path in list(the(dataset, "eeg").glob("*_task-rest_*")):
         path.rename(path.with_name(path.name.replace("task-rest", "task-sleep")))
     line = refused(dataset, 66)
-    assert "expected EEG and BOLD with the same entities" in line
-    assert "found sub-01_task-sleep with EEG and sub-01_task-rest with BOLD" in line
-    assert "rename them" in line
+    assert "expected EEG and BOLD that were recorded together" in line
+    assert "found sub-01_task-sleep_eeg.vhdr (not simultaneous: there is BOLD, but of another task)" in line
+    assert "and sub-01_task-rest_bold.nii.gz (not simultaneous: there is EEG, but of another task)" in line
+    assert "map them in [[pairs]] of --config-file if they were, or apply a model with --model" in line
 
 
 def test_a_participant_with_other_files_alone_is_told_what_is_looked_for(copy, refused):

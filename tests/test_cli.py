@@ -1,9 +1,14 @@
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
 
+import nibabel as nib
+import numpy as np
+import pandas as pd
 import pytest
 
 from bids_eeg2fmri import __version__
@@ -105,12 +110,135 @@ def test_a_list_or_a_plan_leaves_no_trace(dataset, app, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_plan_tells_what_is_paired_and_why(dataset, app, tmp_path):
+# --------------------------------------------------------------------------------------------------------------- the plan
+
+COLUMNS = ["recording", "decision", "reason", "alignment", "would write"]
+
+
+def rows_of(result):
+    """The table of a dry run by recording, each row by column."""
+    assert result.code == 0, result.err
+    header, *rows = [line.split("\t") for line in result.out.splitlines()]
+    assert header == COLUMNS
+    return {row[0]: dict(zip(COLUMNS, row, strict=True)) for row in rows}
+
+
+def remove_markers(dataset):
+    path = dataset / "sub-01/eeg/sub-01_task-rest_eeg.vmrk"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "R128" not in line) + "\n")
+
+
+def rename_eeg(dataset, name):
+    for path in list((dataset / "sub-01/eeg").glob("*_task-rest_*")):
+        renamed = path.rename(path.with_name(path.name.replace("task-rest", name)))
+        if renamed.suffix in (".vhdr", ".vmrk"):
+            renamed.write_text(renamed.read_text().replace("task-rest", name))
+
+
+def test_a_plan_tells_what_is_paired_where_and_what_would_be_written(dataset, app, tmp_path):
     result = app(dataset, tmp_path / "out", "participant", "--dry-run")
-    assert result.code == 0
-    rows = {line.split("\t")[0]: line for line in result.out.splitlines()}
-    assert "\tpaired\tsame session, task, acquisition and run" in rows["sub-01_task-rest"]
-    assert "\tEEG only\tthis participant has no BOLD" in rows["sub-04_task-rest"]
+    rows = rows_of(result)
+    assert list(rows) == [f"sub-0{number}_task-rest" for number in (1, 2, 3, 4)]
+    paired, alone = rows["sub-01_task-rest"], rows["sub-04_task-rest"]
+    assert (paired["decision"], paired["reason"]) == ("paired", "same session, task, acquisition and run")
+    assert (
+        "'Response/R128' in sub-01_task-rest_eeg.vmrk: 100 volumes found, 100 stored; first volume at 14.3"
+        in paired["alignment"]
+    )
+    assert paired["would write"] == "sub-01_task-rest_desc-synth_bold.nii.gz"
+    assert [alone[column] for column in COLUMNS[1:]] == ["EEG only", "this participant has no BOLD", "n/a", "n/a"]
+    assert result.err == "4 recordings: 3 paired, 1 EEG only\n"
+
+
+def test_with_a_model_eeg_alone_would_be_synthesized(dataset, app, tmp_path):
+    rows = rows_of(app(dataset, tmp_path / "out", "participant", "--dry-run", "--model", tmp_path))
+    assert rows["sub-04_task-rest"]["would write"] == "sub-04_task-rest_desc-synth_bold.nii.gz"
+
+
+def test_a_plan_tells_what_would_fail_with_the_numbers(copy, app, tmp_path):
+    dataset = copy()
+    remove_markers(dataset)
+    result = app(dataset, tmp_path / "out", "participant", "--dry-run")
+    row = rows_of(result)["sub-01_task-rest"]
+    assert (row["decision"], row["would write"]) == ("paired", "n/a")
+    assert result.err == "1 recordings: 1 paired, 1 of the pairs not aligned\n"
+    assert row["alignment"].startswith(
+        f"failed: {dataset}/sub-01/eeg/sub-01_task-rest_eeg.vhdr: expected 100 volume markers"
+    )
+    assert "--assume-start-together" in row["alignment"]
+
+
+def test_a_plan_goes_on_after_a_participant_whom_the_filters_leave_nothing(copy, app, tmp_path):
+    dataset = copy(["01", "02"])
+    for path in list((dataset / "sub-02").glob("*/*_task-rest_*")):
+        path.rename(path.with_name(path.name.replace("task-rest", "task-nap")))
+    rows = rows_of(app(dataset, tmp_path / "out", "participant", "--dry-run", "--task-label", "rest"))
+    assert list(rows) == ["sub-01_task-rest"]
+
+
+def test_the_user_may_say_that_both_start_together(copy, app, tmp_path):
+    """Whatever else the settings say of the alignment."""
+    dataset, path = copy(), tmp_path / "mine.toml"
+    remove_markers(dataset)
+    path.write_text("[alignment]\nn_dummies = 2\nassume_start_together = false\n")
+    options = ["--dry-run", "--config-file", path, "--assume-start-together"]
+    row = rows_of(app(dataset, tmp_path / "out", "participant", *options))["sub-01_task-rest"]
+    assert row["alignment"].startswith(
+        "assumed, as --assume-start-together says: the first volume starts with the EEG file; "
+    )
+    assert "nothing in the data confirms that EEG and BOLD start together" in row["alignment"]
+    assert row["would write"] == "sub-01_task-rest_desc-synth_bold.nii.gz"
+
+
+def test_what_is_of_no_use_to_the_group_level_is_refused_there(dataset, app, tmp_path):
+    for option in ("--assume-start-together", "--dry-run"):
+        result = app(dataset, tmp_path / "out", "group", option)
+        assert result.code == 64
+        assert result.err == f"bids_eeg2fmri: {option}: is for the participant level; leave it out\n"
+
+
+PAIRS = """\
+[[pairs]]
+eeg = "sub-{subject}/eeg/sub-{subject}_task-sleep_eeg.vhdr"
+bold = "sub-{subject}/func/sub-{subject}_task-rest_bold.nii.gz"
+"""
+
+
+def test_files_that_the_settings_map_onto_each_other_are_paired(copy, app, tmp_path):
+    dataset, path = copy(), tmp_path / "mine.toml"
+    rename_eeg(dataset, "task-sleep")
+    path.write_text(PAIRS)
+    without = rows_of(app(dataset, tmp_path / "out", "participant", "--dry-run"))
+    assert {row["decision"] for row in without.values()} == {"not simultaneous"}
+    [row] = rows_of(app(dataset, tmp_path / "out", "participant", "--dry-run", "--config-file", path)).values()
+    assert (row["recording"], row["decision"], row["reason"]) == (
+        "sub-01_task-rest",
+        "paired",
+        "mapped in the settings",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (f"{PAIRS}egg = 3", 64, "pairs.0.egg: there is no such setting; did you mean eeg?"),
+        (PAIRS.replace("eeg =", "egg ="), 64, "pairs.0.eeg: field required"),
+        (PAIRS.replace("[[", "[").replace("]]", "]"), 64, "pairs: expected tables that each start with [[pairs]]"),
+        (PAIRS.replace("sleep", "{task}"), 64, "[[pairs]]: expected the same names in braces in"),
+        (PAIRS.replace("task-rest", "task-nap").replace("task-sleep", "task-rest"), 66, "expected as partner of"),
+    ],
+    ids=["a name", "a missing name", "a table", "braces", "no partner"],
+)
+def test_a_wrong_pair_is_told_in_one_line(text, code, message, copy, app, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    result = app(copy(), tmp_path / "out", "participant", "--dry-run", "--config-file", path)
+    assert result.code == code
+    assert message in result.err
+    assert len(result.err.splitlines()) == 1
+
+
+# --------------------------------------------------------------------------------------------------------------- mistakes
 
 
 @pytest.mark.parametrize(
@@ -204,3 +332,79 @@ def test_the_group_level_needs_the_participant_level(dataset, app, tmp_path):
     assert result.code == 66
     assert "expected results of the participant level (sub-*/sub-*_summary.json), found none; run" in result.err
     assert not (tmp_path / "out").exists()
+
+
+# ------------------------------------------------------------------------------------ EEG that starts during a task series
+
+LATE_S = 7.3
+STEM = "sub-01_task-checkerboard"
+
+
+def start_late(eeg, *, by_s, sfreq=250, n_channels=12):
+    """Cut the beginning of a BrainVision file away, with its markers."""
+    n = round(by_s * sfreq)
+    data = eeg.with_suffix(".eeg")
+    data.write_bytes(data.read_bytes()[n * n_channels * 2 :])
+    lines = []
+    for line in eeg.with_suffix(".vmrk").read_text().splitlines():
+        head, position, tail = re.fullmatch(r"(Mk\d+=[^,]*,[^,]*,)(\d+)(.*)|.*", line).groups()
+        if head is None:
+            lines.append(line)
+        elif int(position) > n:
+            lines.append(f"{head}{int(position) - n}{tail}")
+    eeg.with_suffix(".vmrk").write_text("\n".join(lines) + "\n")
+    eeg.with_name(f"{STEM}_events.tsv").unlink()
+    sidecar = json.loads(eeg.with_suffix(".json").read_text())
+    eeg.with_suffix(".json").write_text(
+        json.dumps(sidecar | {"RecordingDuration": sidecar["RecordingDuration"] - by_s})
+    )
+
+
+@pytest.fixture(scope="module")
+def late(tmp_path_factory, app, settings_file):
+    """Run the app on an EEG that starts after the first four volumes; give the folder of its series."""
+    from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
+
+    folder = tmp_path_factory.mktemp("late")
+    dataset = folder / "dataset"
+    simulation = Simulation(
+        n_participants=1, tasks=("checkerboard",), duration_s=200.0, n_channels=12, grid=(12, 14, 11), lead_s=0.5
+    )
+    simulate_dataset(dataset, simulation)
+    start_late(dataset / f"sub-01/eeg/{STEM}_eeg.vhdr", by_s=LATE_S)
+    result = app(dataset, folder / "derivatives", "participant", "--config-file", settings_file, "--n-cpus", 2)
+    assert result.code == 0, result.err
+    shutil.copy(dataset / f"sub-01/func/{STEM}_events.tsv", folder / "source_events.tsv")
+    return folder / "derivatives/sub-01/func"
+
+
+def test_volumes_before_the_eeg_are_placed_by_the_clock_model_and_not_synthesized(late):
+    onsets_s = 0.5 - LATE_S + 2.0 * np.arange(100)
+    alignment = pd.read_csv(late / f"{STEM}_desc-alignment_timeseries.tsv", sep="\t")
+    np.testing.assert_allclose(alignment.onset, onsets_s, atol=0.002)
+    assert alignment.marker.isna().tolist() == (onsets_s < 0).tolist() == [v < 4 for v in range(100)]
+    assert alignment.eeg.tolist() == (onsets_s >= 0).tolist()
+    told = json.loads((late / f"{STEM}_desc-alignment_timeseries.json").read_text())
+    # Four may be missing at the start or at the end: the stimuli in the EEG's markers and in the BOLD's table tell.
+    assert (
+        "96 volumes found, 100 stored, 4 volumes before the first marker, as the events of both sides tell"
+        in told["Evidence"]
+    )
+    volumes = pd.read_csv(late / f"{STEM}_desc-synth_timeseries.tsv", sep="\t")
+    # 18 s of lags and a frame of 2 s.
+    assert volumes.synthesized.tolist() == (onsets_s >= 20).tolist()
+    assert nib.load(late / f"{STEM}_desc-synth_bold.nii.gz").shape[3] == 100
+
+
+def test_a_glm_runs_unchanged_on_what_was_synthesized(late):
+    from nilearn.glm.first_level import FirstLevelModel
+
+    events = late / f"{STEM}_desc-synth_events.tsv"
+    source = pd.read_csv(late.parents[2] / "source_events.tsv", sep="\t")
+    np.testing.assert_allclose(pd.read_csv(events, sep="\t").onset, source.onset, atol=1e-3)
+    model = FirstLevelModel(t_r=2.0)
+    model.fit(late / f"{STEM}_desc-synth_bold.nii.gz", events=events)
+    assert "checkerboard" in model.design_matrices_[0].columns
+    z_map = model.compute_contrast("checkerboard", output_type="z_score").get_fdata()
+    assert np.isfinite(z_map).all()
+    assert np.abs(z_map).max() > 1

@@ -158,7 +158,7 @@ def test_filters_that_leave_nothing_list_what_there_is(files):
     with pytest.raises(NothingSelectedError) as caught:
         select_files(files, filters, subject="01")
     assert str(caught.value) == (
-        "sub-01: expected recordings with run 7 8, task sleep, found none; there is run: 1, 2; task: nback, rest"
+        "sub-01: expected recordings with run 7 8, task sleep, found none; there is run: 01, 02, 1; task: nback, rest"
     )
 
 

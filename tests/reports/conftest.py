@@ -84,12 +84,14 @@ def _spectrum() -> dict[str, Any]:
 def _write_recording(derivatives: Derivatives, name: str) -> dict[str, Any]:
     """Write the files of a synthesized recording; give its entry in the summary."""
     rng = np.random.default_rng(1)
-    source = Recording("07", derivatives.source / f"{name}_eeg.vhdr", derivatives.source / f"{name}_bold.nii.gz", "")
+    eeg, bold = derivatives.source / f"{name}_eeg.vhdr", derivatives.source / f"{name}_bold.nii.gz"
+    source = Recording("07", eeg, bold, "paired", "same session, task, acquisition and run")
     mask = _mask()
     series = (1000 + rng.normal(0, 9, (*SHAPE, N_VOLUMES))) * mask[..., None]
     image = nib.Nifti1Image(series.astype(np.float32), AFFINE)
     image.header.set_zooms((20, 21, 22, 2.1))
     onset = 4.3 + 2.1 * np.arange(N_VOLUMES)
+    residual_ms = rng.normal(0, 0.1, N_VOLUMES)
     course = {
         f"{region}_{kind}": rng.normal(size=N_VOLUMES) for kind in ("measured", "synthesized") for region in REGIONS
     }
@@ -102,12 +104,17 @@ def _write_recording(derivatives: Derivatives, name: str) -> dict[str, Any]:
             source, nib.Nifti1Image((mask * rng.uniform(-0.5, 0.5, SHAPE)).astype(np.float32), AFFINE)
         ),
         "regions": derivatives.write_regions(source, regions),
+        "alignment": derivatives.write_alignment(
+            source, pd.DataFrame({"volume": np.arange(N_VOLUMES), "onset": onset}), {"Evidence": "marker R128"}
+        ),
+        "events": derivatives.write_events(source, pd.DataFrame({"onset": [3.1], "duration": [1.0]})),
     }
     return {
         "name": name,
         "eeg": f"{name}_eeg.vhdr",
         "bold": f"{name}_bold.nii.gz",
-        "pairing": "same session, task, acquisition and run",
+        "decision": source.status,
+        "pairing": source.reason,
         "status": "synthesized",
         "remark": "36 of 41 volumes",
         "files": {kind: path.as_posix() for kind, path in files.items()},
@@ -116,10 +123,16 @@ def _write_recording(derivatives: Derivatives, name: str) -> dict[str, Any]:
         "first_volume_s": 4.3,
         "alignment": {
             "evidence": "marker R128: 41 found, 41 volumes stored",
+            "notes": [],
             "drift_ppm": 3.0,
             "jitter_ms": 0.1,
-            "residual_ms": rng.normal(0, 0.1, N_VOLUMES).tolist(),
+            "residual_ms": residual_ms.tolist(),
+            "onset_s": onset.tolist(),
+            "others_s": [],
+            "code": "Response/R128",
+            "eeg_duration_s": 97.0,
         },
+        "event_conflicts": [],
         "spectrum": _spectrum(),
     }
 

@@ -37,7 +37,7 @@ def make_run():
         change = sources @ patterns + 0.5 * rng.standard_normal((n_volumes, GRID.n_voxels))
         table = (600 * (1 + change / 100)).astype(np.float32)
         name = f"sub-01_task-rest_run-{seed + 1}"
-        recording = Recording("01", Path(f"{name}_eeg.vhdr"), Path(f"{name}_bold.nii.gz"), "same run")
-        return Prepared(recording, onsets_s, 2.0, spectrum, 2.0, str(seed), [None] * 3, grid=GRID, table=table)
+        recording = Recording("01", Path(f"{name}_eeg.vhdr"), Path(f"{name}_bold.nii.gz"), "paired", "same run")
+        return Prepared(recording, onsets_s, 2.0, onsets_s[-1] + 2.0, spectrum, 2.0, str(seed), [None] * 3, grid=GRID, table=table)
 
     return make

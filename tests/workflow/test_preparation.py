@@ -5,10 +5,12 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from bids_eeg2fmri.bids.recordings import find_recordings
-from bids_eeg2fmri.config import Settings
-from bids_eeg2fmri.errors import InputDataError
+from bids_eeg2fmri.bold.grid import Grid
+from bids_eeg2fmri.config import AlignmentSettings, Settings
+from bids_eeg2fmri.eeg.alignment import Scan, align_from
+from bids_eeg2fmri.errors import AlignmentError, InputDataError
 from bids_eeg2fmri.windows import make_windows
+from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Sampling, on_common_ground, prepare
 
 SAMPLING = Sampling.by_settings(Settings().spectrum, Settings().window.step_s)
@@ -16,14 +18,14 @@ SAMPLING = Sampling.by_settings(Settings().spectrum, Settings().window.step_s)
 
 @pytest.fixture
 def prepared(copy):
-    return lambda change=lambda dataset: None: prepare(_recording(copy, change), SAMPLING)
+    return lambda change=lambda dataset: None: prepare(plan_of(copy, change), SAMPLING)
 
 
-def _recording(copy, change):
+def plan_of(copy, change=lambda dataset: None):
     dataset = copy()
     change(dataset)
-    [recording] = find_recordings(dataset, "01")
-    return recording
+    [planned] = plan_participant(dataset, "01")
+    return planned
 
 
 def bold_of(dataset):
@@ -45,6 +47,55 @@ def test_frames_end_at_the_onsets_themselves(prepared):
     p = prepared()
     nearest = np.abs(p.onsets_s[10:90, None] - p.spectrum.ends_s).min(1)
     assert nearest.max() < 1e-3
+
+
+def without_markers(dataset):
+    path = dataset / "sub-01/eeg/sub-01_task-rest_eeg.vmrk"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "R128" not in line) + "\n")
+
+
+def test_what_was_wrong_with_the_plan_is_raised_when_it_is_its_turn(copy):
+    with pytest.raises(AlignmentError, match="expected 100 volume markers 2 s apart, found no marker at all"):
+        prepare(plan_of(copy, without_markers), SAMPLING)
+
+
+def test_evidence_and_notes_are_told(copy, caplog):
+    dataset = copy()
+    without_markers(dataset)
+    [planned] = plan_participant(dataset, "01", Settings(alignment=AlignmentSettings(assume_start_together=True)))
+    with caplog.at_level("INFO", logger="bids_eeg2fmri.workflow.preparation"):
+        prepare(planned, SAMPLING)
+    told = {record.getMessage(): record.levelname for record in caplog.records}
+    assert told["sub-01_task-rest: nothing in the data confirms that EEG and BOLD start together"] == "WARNING"
+    assert told[f"sub-01_task-rest: {planned.alignment.evidence}"] == "INFO"
+
+
+@pytest.mark.parametrize("start_s", [-30.0, 60.0], ids=["EEG starts late", "EEG ends early"])
+def test_volumes_without_eeg_stay_in_the_series(copy, start_s):
+    planned = plan_of(copy)
+    alignment = align_from(start_s, Scan(100, 2.0), evidence="told", note="")
+    p = prepare(replace(planned, alignment=alignment), SAMPLING)
+    np.testing.assert_array_equal(p.onsets_s, start_s + 2.0 * np.arange(100))
+    assert len(p.table) == p.n_volumes == 100
+    assert p.spectrum.ends_s.min() >= SAMPLING.frame_s
+    assert p.spectrum.ends_s.max() <= p.duration_s
+
+
+@pytest.mark.parametrize("start_s", [-200.0, 5000.0])
+def test_no_volume_with_eeg_is_told_with_the_numbers(copy, start_s):
+    alignment = align_from(start_s, Scan(100, 2.0), evidence="scans.tsv", note="")
+    with pytest.raises(
+        InputDataError, match=rf"EEG during the volumes, which start at {start_s:.1f} s, found \d+\.\d s"
+    ):
+        prepare(replace(plan_of(copy), alignment=alignment), SAMPLING)
+
+
+def test_eeg_alone_gets_a_series_of_the_repetition_time_that_is_asked_for(dataset):
+    [planned] = plan_participant(dataset, "04")
+    p = prepare(planned, replace(SAMPLING, tr_s=1.7))
+    assert (p.alignment, p.grid, p.table, p.fingerprint) == (None, None, None, "")
+    assert p.tr_s == 1.7
+    np.testing.assert_allclose(p.onsets_s, 1.7 * np.arange(int(p.duration_s / 1.7)))
 
 
 def test_a_voxel_that_is_nan_once_is_outside(prepared):
@@ -96,14 +147,10 @@ def test_too_slow_eeg_is_told_with_the_remedy(copy):
     with pytest.raises(
         InputDataError, match=r"expected at least 300 Hz for power up to 120 Hz, found 250 Hz; lower spec"
     ):
-        prepare(_recording(copy, lambda dataset: None), Sampling((10.0, 120.0), 2.0, 1.0))
+        prepare(plan_of(copy), Sampling((10.0, 120.0), 2.0, 1.0))
 
 
 def test_runs_are_brought_to_their_common_voxels_and_channels(make_run):
-    from dataclasses import replace
-
-    from bids_eeg2fmri.bold.grid import Grid
-
     a, b, c = (make_run(40, seed=i) for i in range(3))
     mask = a.grid.mask.copy()
     mask[tuple(np.argwhere(mask)[11])] = False
@@ -127,7 +174,7 @@ def test_runs_are_brought_to_their_common_voxels_and_channels(make_run):
 def test_a_model_of_another_repetition_time_gets_frames_at_its_own_lags(copy):
     """Steps of 0.77 s do not divide the repetition time: every window still ends at its volume."""
     lags = tuple(0.77 * np.arange(9))
-    p = prepare(_recording(copy, lambda dataset: None), replace(SAMPLING, step_s=0.77, lags_s=lags))
+    p = prepare(plan_of(copy), replace(SAMPLING, step_s=0.77, lags_s=lags))
     windows = make_windows([p.spectrum], [p.onsets_s], lags=np.array(lags))
     ends = p.spectrum.ends_s[windows.frames[windows.complete]]
     assert windows.complete.sum() > 80
@@ -135,14 +182,14 @@ def test_a_model_of_another_repetition_time_gets_frames_at_its_own_lags(copy):
 
 
 def test_bands_above_what_200_hz_can_hold_are_computed_from_a_higher_rate(copy):
-    p = prepare(_recording(copy, lambda dataset: None), replace(SAMPLING, freqs_hz=tuple(np.arange(4.0, 96.0, 2.0))))
+    p = prepare(plan_of(copy), replace(SAMPLING, freqs_hz=tuple(np.arange(4.0, 96.0, 2.0))))
     assert np.isfinite(p.spectrum.power).all()
 
 
 def test_the_same_measurement_is_known_by_any_name(dataset, copy):
     def fingerprint(folder):
-        [recording] = find_recordings(folder, "01")
-        return prepare(recording, SAMPLING).fingerprint
+        [planned] = plan_participant(folder, "01")
+        return prepare(planned, SAMPLING).fingerprint
 
     changed = copy()
     image = nib.load(bold_of(changed))
