@@ -164,7 +164,7 @@ def _answers(
     for candidate, answer in _without_shifted_copies(answered, resolution_s):
         close = [c for c, _ in refused if c.marker is not candidate.marker and _is_close(c, candidate, scan)]
         if close:
-            doubt = f"there are {close[0].n_volumes} x {close[0].marker.code!r} too, as regular but no answer"
+            doubt = f"{close[0].n_volumes} x {close[0].marker.code!r} are as regular"
             refused.append((candidate, doubt))
         elif not any(np.abs(a.onsets_s - answer.onsets_s).max() < SAME_S for a in answers):
             answers.append(answer)
@@ -196,7 +196,7 @@ def _refuse_doubtful(candidate: Candidate, rivals: Sequence[Candidate], scan: Sc
         raise _Refused(f"{1 - candidate.share:.0%} of them are missing")
     if of_others and all(reaches_edges(candidate.onsets_s, scan, duration_s)):
         other = of_others[0].marker.code
-        raise _Refused(f"it runs from the start of the file to its end, as a clock does, and {other!r} is regular too")
+        raise _Refused(f"it runs from the start of the file to its end, as a clock does, and {other!r} are as regular")
     if rivals and candidate.n_volumes < scan.n_volumes:
         raise _Refused(f"{scan.n_volumes - candidate.n_volumes} fewer than stored, and there are other regular markers")
 
@@ -205,8 +205,7 @@ def _is_close(rival: Candidate, candidate: Candidate, scan: Scan) -> bool:
     """Whether a refused code would have been the answer, had something about it been a little different."""
     surplus = rival.n_volumes - scan.n_volumes
     starts_with_file = rival.onsets_s[0] < 1.2 * scan.tr_s <= candidate.onsets_s[0]
-    as_told = scan.n_dummies is not None and 0 <= surplus - scan.n_dummies <= MOST_TRAILING
-    if starts_with_file and surplus > MOST_DUMMIES and not as_told and covers(rival, candidate):
+    if starts_with_file and surplus > MOST_DUMMIES + (scan.n_dummies or 0) and covers(rival, candidate):
         return False  # a clock
     expected = (scan.n_volumes, scan.n_volumes + (scan.n_dummies or 0))
     found = (rival.n_volumes, rival.n_spanned)
@@ -245,6 +244,10 @@ def _place_first_volume(
         raise _Refused("shortly before the first there is one that is not regular: a late volume, or none")
     if _has_irregular(candidate, candidate.onsets_s[-1] + outwards_s, scan):
         raise _Refused("shortly after the last there is one that is not regular: a late volume, or none")
+    if surplus == 0 and told and at_end:
+        raise _Refused(
+            f"as many as stored, but {told} were told to be discarded, and the EEG may have ended before the last"
+        )
     if surplus == 0:
         return 0, "", []
     if candidate.joined and surplus != told:
@@ -269,14 +272,8 @@ def _place_first_volume(
             return 0, f"{surplus} after the last stored one ignored", [note]
         if told and surplus < told and at_start and not at_end:
             return surplus, f"EEG starts during the discarded volumes, {surplus} of them before the stored ones", []
-        raise _Refused(
-            f"{surplus} more than stored"
-            + (
-                f", {told} of them told to be discarded"
-                if told
-                else ", and nothing tells how many came before the first"
-            )
-        )
+        known = "nothing tells how many came" if told is None else f"{told} were told to come"
+        raise _Refused(f"{surplus} more than stored, and {known} before the first")
     if candidate.n_volumes < max(SHORTEST, n / 2):
         raise _Refused(f"{-surplus} fewer than stored")
     first_s, end_s = candidate.onsets_s[0], candidate.onsets_s[-1] + 0.1 * scan.tr_s
@@ -286,11 +283,15 @@ def _place_first_volume(
     if by_events is not None:
         return by_events, f"{-by_events} volumes before the first marker, as the events of both sides tell", []
     if at_start and not at_end:
-        return surplus, "EEG starts during the series", [f"the EEG starts after the first {-surplus} volumes"]
+        note = f"the EEG starts after the first {-surplus} volumes, if no marker came after the last"
+        return surplus, "EEG starts during the series", [note]
     if at_end and not at_start:
         lead = told or 0
         words = f"{lead} before the stored ones discarded, " if lead else ""
-        return lead, f"{words}EEG ends during the series", [f"the EEG ends before the last {lead - surplus} volumes"]
+        note = f"the EEG ends before the last {lead - surplus} volumes"
+        if told is None:
+            note += "; if volumes were scanned before the first stored one, set alignment.n_dummies"
+        return lead, f"{words}EEG ends during the series", [note]
     raise _Refused(f"{-surplus} fewer than stored, and nothing tells whether the first or the last are missing")
 
 
@@ -376,12 +377,14 @@ def _fit(candidate: Candidate, scan: Scan, lead: int, words: str, notes: list[st
 def _nothing_fits(markers: Sequence[Marker], scan: Scan, refusals: Sequence[str]) -> str:
     expected = f"expected {scan.n_volumes} volume markers {scan.tr_s:g} s apart"
     if refusals:
-        remedy = (
-            "tell how many volumes were discarded in alignment.n_dummies, or in NumberOfVolumesDiscardedByScanner of the BOLD "
-            "sidecar"
-            if any("more than stored" in why for why in refusals)
-            else "look at the markers in the EEG file, or pass --assume-start-together if EEG and BOLD do"
-        )
+        remedy = "look at the markers in the EEG file, or pass --assume-start-together if EEG and BOLD do"
+        if any("more than stored" in why for why in refusals):
+            remedy = (
+                "tell how many volumes were discarded in alignment.n_dummies, or in NumberOfVolumesDiscardedByScanner of the "
+                "BOLD sidecar"
+            )
+        if any("are as regular" in why for why in refusals):
+            remedy = "name the volume marker in alignment.code of the settings"
         return f"{expected}, found {'; '.join(refusals[:4])}; {remedy}"
     most = sorted(markers, key=lambda m: -len(m.onsets_s))[:6]
     found = "; ".join(f"{len(m.onsets_s)} x {m.code!r}{_every(m)} ({m.source})" for m in most) or "no marker at all"

@@ -281,7 +281,7 @@ def _measure(signal: _Signal, train: _Train) -> tuple[float, int]:
     if n_volumes < MIN_VOLUMES:
         raise _UnclearError("too few volumes")
 
-    width = round(6 * ms + 3 * signal.sfreq / signal.raw.info["sfreq"])
+    width = round(5 * ms + signal.sfreq / signal.raw.info["sfreq"])
     begin = signal.cut(onset, width)
     later = np.median([signal.cut(onset + k * train.period, width) for k in range(1, min(9, n_volumes))], axis=0)
     # Later volumes begin while the slice before fades, above all in a slow file. So the last one fades after its end.

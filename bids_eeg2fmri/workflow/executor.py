@@ -175,7 +175,8 @@ def print_plan(
     told = [f"{count} {decision}" for decision, count in counts.most_common()]
     if unaligned:
         told.append(f"{unaligned} of the pairs not aligned")
-    print(f"{len(rows) - 1} recordings: {', '.join(told) or 'none'}", file=sys.stderr)
+    n = len(rows) - 1
+    print(f"{n} recording{'' if n == 1 else 's'}: {', '.join(told) or 'none'}", file=sys.stderr)
     return 0
 
 

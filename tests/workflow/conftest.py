@@ -38,6 +38,8 @@ def make_run():
         table = (600 * (1 + change / 100)).astype(np.float32)
         name = f"sub-01_task-rest_run-{seed + 1}"
         recording = Recording("01", Path(f"{name}_eeg.vhdr"), Path(f"{name}_bold.nii.gz"), "paired", "same run")
-        return Prepared(recording, onsets_s, 2.0, onsets_s[-1] + 2.0, spectrum, 2.0, str(seed), [None] * 3, grid=GRID, table=table)
+        return Prepared(
+            recording, onsets_s, 2.0, onsets_s[-1] + 2.0, spectrum, 2.0, str(seed), [None] * 3, grid=GRID, table=table
+        )
 
     return make

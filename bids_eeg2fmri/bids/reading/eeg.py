@@ -148,6 +148,12 @@ def _examine(path: Path, metadata: Mapping[str, Any]) -> tuple[EegHeader, EegFil
         source = vision.markers.name
         own = read_brainvision_markers(vision.markers, sfreq)
     _check_duration(path, duration_s, sfreq, metadata)
+    last_s = max((float(onsets.max()) for onsets in own.values() if len(onsets)), default=0.0)
+    if last_s > duration_s + 1:
+        raise InputDataError(
+            f"{path}: expected {last_s:.1f} s or more, as its markers go on so far, found {duration_s:.1f} s; the file is cut "
+            "short, copy it anew"
+        )
     markers = {(source, code): onsets for code, onsets in own.items()}
     markers |= {("events.tsv", code): onsets for code, onsets in read_event_markers(path).items()}
     markers = {key: onsets for key, onsets in markers.items() if not key[1].startswith(NO_MARKERS)}
