@@ -102,8 +102,8 @@ def find_scans(raw: mne.io.BaseRaw, channels: list[str], *, tr_s: float) -> list
     slices of like shape in step with its own. So are fewer than 4 volumes, less than 0.2 mV, jitter, mains hum, and periods
     that are more than 300 ppm off in fewer than 30 volumes.
 
-    In simulations onsets are right to 1.2 ms at 1 kHz or more, and to 3.5 ms at 250 Hz. A file under 1 kHz
-    rings before a step, so there what is right before the first gradient, and far smaller, can be taken for it. Another
+    In simulations onsets are right to 1.2 ms at 1 kHz or more, and to 3.5 ms at 250 Hz. A file under 1 kHz rings before a
+    step: there, a disturbance in the last 40 ms before the first gradient, far smaller than it, can be taken for it. Another
     sequence that by chance has the period of the volumes, and reference scans that look like volumes, are found too: compare
     the number of volumes.
 
@@ -295,7 +295,7 @@ def _measure(signal: _Signal, train: _Train) -> tuple[float, int]:
 def _find_first_burst(signal: _Signal, train: _Train) -> float:
     """Position, to some 10 ms, from which on everything is as it is one period later."""
     n, ms = round(train.period), signal.sfreq / 1000
-    # The first window may lack its beginning.
+    # The first window may lack its beginning: the later ones tell what is usual.
     numbers = range(train.first + 1, min(train.first + 9, train.last + 1))
     usual = np.median([signal.cut(train.position(k), n) for k in numbers], axis=0)
     _refuse_tone(usual, ms)
