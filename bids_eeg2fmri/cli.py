@@ -61,7 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
     select.add_argument(
         "--assume-start-together",
         action="store_true",
-        help="where no volume marker helps, let the first volume start with the EEG file",
+        help="where neither volume markers nor the gradient artefact nor scans.tsv help, let the first volume start with the "
+        "EEG file",
     )
     select.add_argument("--list-participants", action="store_true", help="print the labels that are selected, and stop")
     select.add_argument(

@@ -167,6 +167,11 @@ class Settings:
         return asdict(self)
 
     @property
+    def pair_templates(self) -> list[tuple[str, str]]:
+        """``[[pairs]]`` as (EEG, BOLD)."""
+        return [(pair.eeg, pair.bold) for pair in self.pairs]
+
+    @property
     def hash(self) -> str:
         """Eight characters that name these settings; the same in every run with the same values."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()[:8]

@@ -161,7 +161,7 @@ def test_a_plan_tells_what_would_fail_with_the_numbers(copy, app, tmp_path):
     result = app(dataset, tmp_path / "out", "participant", "--dry-run")
     row = rows_of(result)["sub-01_task-rest"]
     assert (row["decision"], row["would write"]) == ("paired", "n/a")
-    assert result.err == "1 recordings: 1 paired, 1 of the pairs not aligned\n"
+    assert result.err == "1 recording: 1 paired, 1 of the pairs not aligned\n"
     assert row["alignment"].startswith(
         f"failed: {dataset}/sub-01/eeg/sub-01_task-rest_eeg.vhdr: expected 100 volume markers"
     )

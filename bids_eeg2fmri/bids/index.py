@@ -64,11 +64,11 @@ def index_dataset(dataset: Path, subjects: Iterable[str]) -> dict[str, list[Data
         raise InputDataError(f"{dataset}: pybids cannot index it ({reason}); mend the file") from error
     files: dict[str, list[DataFile]] = {subject: [] for subject in wanted}
     root = Path(layout.root)
-    for path, file in known.items():
+    for path in known:
         kind = _kind(Path(path).name)
         if kind is None or Path(path).parent.name != {"eeg": "eeg", "bold": "func"}[kind]:
             continue
-        entities = dict(file.entities)
+        entities = parse_entities(Path(path).name)
         if entities.get("subject") in files:
             # As the user wrote the dataset's path, not as the system resolves it.
             files[entities["subject"]].append(DataFile(dataset / Path(path).relative_to(root), kind, entities))
@@ -83,12 +83,19 @@ def select_files(files: Sequence[DataFile], filters: Filters, *, subject: str) -
     NothingSelectedError
         If the participant has recordings but the filters leave none, or name an entity that nobody has.
     """
-    selected = [file for file in files if _selected(file, filters.get(file.suffix, {}))]
+    selected = [file for file in files if is_selected(file, filters.get(file.suffix, {}))]
     known = {entity for file in files for entity in file.entities}
     asked = {entity for by_entity in filters.values() for entity, labels in by_entity.items() if labels}
     if files and (not selected or asked - known):
         raise NothingSelectedError(_nothing_selected(subject, files, filters))
     return selected
+
+
+def parse_entities(name: str) -> dict[str, Any]:
+    """Give the entities of a file by its name alone: folders above the dataset may look like entities too."""
+    from bids.layout import parse_file_entities
+
+    return dict(parse_file_entities(f"/{name}"))
 
 
 def comparable(value: object) -> str | int | None:
@@ -105,7 +112,8 @@ def _kind(name: str) -> str | None:
     return "bold" if name.endswith(tuple(f"_bold{extension}" for extension in BOLD_EXTENSIONS)) else None
 
 
-def _selected(file: DataFile, filters: Mapping[str, Sequence[str] | None]) -> bool:
+def is_selected(file: DataFile, filters: Mapping[str, Sequence[str] | None]) -> bool:
+    """Whether a file has the labels that are wanted."""
     for entity, labels in filters.items():
         value = file.label(entity)
         if labels is None:

@@ -1,20 +1,24 @@
 """Which EEG and which BOLD were recorded at the same time, as far as names and times tell.
 
-In the order of trust: what the user says, the times of scans.tsv, the same entities, entities that differ in a way that
-people's do. The last is a question only, which the volume markers have to answer: nothing is paired by guess.
+In the order of trust: what the user says, the same entities (unless scans.tsv puts them far apart), times of scans.tsv that
+overlap, entities that differ in a way that people's do. The last is a question only, which the volume markers have to
+answer: nothing is paired by guess.
 """
 
 import itertools
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from bids_eeg2fmri.bids.index import BOLD_EXTENSIONS, EEG_EXTENSIONS, DataFile, Filters
+from bids_eeg2fmri.bids.index import BOLD_EXTENSIONS, EEG_EXTENSIONS, DataFile, Filters, is_selected, parse_entities
 from bids_eeg2fmri.bids.reading.tables import read_table
 from bids_eeg2fmri.bids.recordings import Status
-from bids_eeg2fmri.errors import MissingFilesError, UsageError
+from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError, UsageError
+
+logger = logging.getLogger(__name__)
 
 # What has to agree for EEG and BOLD to be one recording, unless the user's filters ask for different labels.
 PAIRING_ENTITIES = ("session", "task", "acquisition", "run")
@@ -39,6 +43,7 @@ class Question:
     eeg: tuple[DataFile, ...]
     bold: tuple[DataFile, ...]
     reason: str
+    in_order: bool = False  # whether the BOLD stands in the order in which it was scanned
 
 
 @dataclass
@@ -52,7 +57,7 @@ class Proposal:
     questions: list[Question] = field(default_factory=list)
     rest: list[DataFile] = field(default_factory=list)
     apart: dict[DataFile, str] = field(default_factory=dict)
-    copies: dict[DataFile, str] = field(default_factory=dict)
+    copies: dict[DataFile, list[str]] = field(default_factory=dict)
 
 
 def propose_pairs(
@@ -82,21 +87,18 @@ def propose_pairs(
     proposal = Proposal()
     eeg, bold = (_one_format([f for f in files if f.suffix == suffix], proposal) for suffix in ("eeg", "bold"))
     for a, b in map_pairs(dataset, subject, templates):
+        if not all(is_selected(f, (filters or {}).get(f.suffix, {})) for f in (a, b)):
+            continue
         proposal.pairs.append(Pair(a, b, "mapped in the settings"))
         eeg, bold = _without(eeg, a), _without(bold, b)
         # The raw EEG of a recording whose cleaned EEG was named.
         for other in [f for f in eeg if _key(f, PAIRING_ENTITIES) == _key(b, PAIRING_ENTITIES)]:
-            proposal.copies[a] = f"not used, for the settings name another: {other.name}"
+            proposal.copies.setdefault(a, []).append(f"not used, for the settings name another: {other.name}")
             eeg = _without(eeg, other)
     times = _acquisition_times(dataset, subject)
 
-    by_time = _overlapping(eeg, bold, times, duration_of)
     keys = [e for e in PAIRING_ENTITIES if not _mapped_by_filters(e, filters or {})]
     same = f"same {', '.join(keys[:-1])} and {keys[-1]}" if len(keys) > 1 else f"same {''.join(keys)}"
-    for a, b in by_time:
-        agree = f", {same}" if _key(a, keys) == _key(b, keys) else ""
-        proposal.pairs.append(Pair(a, b, f"times in scans.tsv overlap{agree}", _start(a, b, times)))
-        eeg, bold = _without(eeg, a), _without(bold, b)
 
     for key in sorted({_key(f, keys) for f in [*eeg, *bold]}, key=str):
         a_s, b_s = [f for f in eeg if _key(f, keys) == key], [f for f in bold if _key(f, keys) == key]
@@ -107,8 +109,14 @@ def propose_pairs(
             reason = f"{same}, but recorded {_in_words(gap_s)} apart by scans.tsv"
             proposal.apart |= {a_s[0]: reason, b_s[0]: reason}
         else:
-            proposal.pairs.append(Pair(a_s[0], b_s[0], same, _start(a_s[0], b_s[0], times)))
+            told = "" if gap_s is None else f"; times in scans.tsv {'do not overlap' if gap_s > 0 else 'overlap'}"
+            proposal.pairs.append(Pair(a_s[0], b_s[0], same + told, _start(a_s[0], b_s[0], times)))
         eeg, bold = _without(eeg, a_s[0]), _without(bold, b_s[0])
+
+    # After the names: the clocks that the times are from may differ by more than a run.
+    for a, b in _overlapping(eeg, bold, times, duration_of):
+        proposal.pairs.append(Pair(a, b, "times in scans.tsv overlap", _start(a, b, times)))
+        eeg, bold = _without(eeg, a), _without(bold, b)
 
     for a_s, b_s in _related(eeg, bold, keys):
         gaps = [_gap(a, b, times, duration_of) for a in a_s for b in b_s]
@@ -117,7 +125,8 @@ def propose_pairs(
             reason = f"{_difference(a_s, b_s, keys)}, and recorded {_in_words(min(known))} apart by scans.tsv"
             proposal.apart |= dict.fromkeys([*a_s, *b_s], reason)
         else:
-            proposal.questions.append(Question(tuple(a_s), tuple(b_s), _difference(a_s, b_s, keys)))
+            ordered, in_order = _in_order(b_s, times)
+            proposal.questions.append(Question(tuple(a_s), tuple(ordered), _difference(a_s, b_s, keys), in_order))
     asked = {f for q in proposal.questions for f in (*q.eeg, *q.bold)} | set(proposal.apart)
     proposal.rest = [f for f in [*eeg, *bold] if f not in asked]
     return proposal
@@ -176,18 +185,8 @@ def map_pairs(dataset: Path, subject: str, templates: Sequence[tuple[str, str]])
     MissingFilesError
         If a file is there and the one it is mapped to is not.
     """
-    from bids.layout import parse_file_entities
-
     pairs: list[tuple[DataFile, DataFile]] = []
-    for eeg, bold in templates:
-        if not eeg.endswith(EEG_EXTENSIONS) or not bold.endswith(BOLD_EXTENSIONS):
-            raise UsageError(
-                f"[[pairs]]: expected eeg = a path that ends in {', '.join(EEG_EXTENSIONS)} and bold = one that ends in "
-                f"{', '.join(BOLD_EXTENSIONS)}, found {eeg!r} and {bold!r}; correct them"
-            )
-        names = [set(re.findall(r"{(\w+)}", side)) for side in (eeg, bold)]
-        if names[0] != names[1]:
-            raise UsageError(f"[[pairs]]: expected the same names in braces in {eeg!r} and {bold!r}; correct them")
+    for eeg, bold in map(_checked, templates):
         for values in _matches(dataset, eeg, subject):
             a, b = (dataset / side.format(**values) for side in (eeg, bold))
             if not (b.exists() or b.is_symlink()):
@@ -198,10 +197,40 @@ def map_pairs(dataset: Path, subject: str, templates: Sequence[tuple[str, str]])
                 raise UsageError(
                     f"[[pairs]]: expected one EEG for each BOLD, found two for {b.name}; correct the settings"
                 )
-            pairs.append(
-                (DataFile(a, "eeg", parse_file_entities(str(a))), DataFile(b, "bold", parse_file_entities(str(b))))
-            )
+            pairs.append((DataFile(a, "eeg", parse_entities(a.name)), DataFile(b, "bold", parse_entities(b.name))))
     return pairs
+
+
+def refuse_idle_pairs(dataset: Path, templates: Sequence[tuple[str, str]]) -> None:
+    """Refuse pairs of the settings that no participant has: a slip of the pen that would go unnoticed.
+
+    Raises
+    ------
+    UsageError
+        If no EEG file of the dataset matches one of the templates, or one is no template.
+    """
+    for eeg, _ in map(_checked, templates):
+        if not any(dataset.glob(re.sub(r"{\w+}", "*", eeg))):
+            raise UsageError(f"[[pairs]]: expected EEG such as {eeg!r} in {dataset}, found none; correct the settings")
+
+
+def _checked(template: tuple[str, str]) -> tuple[str, str]:
+    """Refuse what is no pair of templates."""
+    eeg, bold = (side.removeprefix("./") for side in template)
+    for side in (eeg, bold):
+        if Path(side).is_absolute() or re.search(r"[{}*?]", re.sub(r"{\w+}", "", side)):
+            raise UsageError(
+                f"[[pairs]]: expected a path in the dataset, with names such as {{run}} in braces, found {side!r}; correct it"
+            )
+    if not eeg.endswith(EEG_EXTENSIONS) or not bold.endswith(BOLD_EXTENSIONS):
+        raise UsageError(
+            f"[[pairs]]: expected eeg = a path that ends in {', '.join(EEG_EXTENSIONS)} and bold = one that ends in "
+            f"{', '.join(BOLD_EXTENSIONS)}, found {eeg!r} and {bold!r}; correct them"
+        )
+    names = [set(re.findall(r"{(\w+)}", side)) for side in (eeg, bold)]
+    if names[0] != names[1]:
+        raise UsageError(f"[[pairs]]: expected the same names in braces in {eeg!r} and {bold!r}; correct them")
+    return eeg, bold
 
 
 def _matches(dataset: Path, template: str, subject: str) -> list[dict[str, str]]:
@@ -234,7 +263,8 @@ def _key(file: DataFile, entities: Sequence[str]) -> tuple[str | int | None, ...
 
 
 def _without(files: Sequence[DataFile], file: DataFile) -> list[DataFile]:
-    return [f for f in files if f.path != file.path]
+    """Leave out a file, and the same recording in other formats."""
+    return [f for f in files if _stem(f.path) != _stem(file.path)]
 
 
 def _mapped_by_filters(entity: str, filters: Filters) -> bool:
@@ -265,7 +295,7 @@ def _one_format(files: Sequence[DataFile], proposal: Proposal) -> list[DataFile]
         kept.append(chosen)
         if len(same) > 1:
             left = ", ".join(f.name for f in same if f is not chosen)
-            proposal.copies[chosen] = f"not used, for it is the same recording: {left}"
+            proposal.copies.setdefault(chosen, []).append(f"not used, for it is the same recording: {left}")
     return kept
 
 
@@ -310,6 +340,18 @@ def _difference(eeg: Sequence[DataFile], bold: Sequence[DataFile], keys: Sequenc
     return f"{' and '.join(differing)} {'differs' if len(differing) == 1 else 'differ'}"
 
 
+def _in_order(bold: Sequence[DataFile], times: Mapping[Path, datetime]) -> tuple[list[DataFile], bool]:
+    """Sort series by when they were scanned, or by the number of their run; say whether that is known."""
+    starts = {f: times[_stem(f.path)] for f in bold if _stem(f.path) in times}
+    if len(starts) == len(bold) == len(set(starts.values())):
+        return sorted(bold, key=lambda f: starts[f]), True
+    runs = {f: run for f in bold if isinstance(run := f.label("run"), int)}
+    alike = all(len({f.label(e) for f in bold}) == 1 for e in ("task", "acquisition", "direction", "reconstruction"))
+    if alike and len(runs) == len(bold) == len(set(runs.values())):
+        return sorted(bold, key=lambda f: runs[f]), True
+    return list(bold), False
+
+
 def _of_unknown_format(dataset: Path, subject: str, modality: str) -> str:
     """Mention EEG in a format that BIDS does not know, as some datasets keep it behind a .bidsignore."""
     if modality != "EEG":
@@ -330,16 +372,23 @@ def _acquisition_times(dataset: Path, subject: str) -> dict[Path, datetime]:
         p for p in sorted(dataset.glob(f"sub-{subject}/**/sub-{subject}*_scans.tsv")) if not p.name.startswith(".")
     ]
     for path in tables:
-        table = read_table(path)
+        try:
+            table = read_table(path)
+        except Eeg2FmriError as error:
+            logger.warning("%s; its times are not used", error)
+            continue
         if not {"filename", "acq_time"} <= set(table.columns):
             continue
         for filename, text in zip(table.filename, table.acq_time, strict=True):
             try:
-                time = datetime.fromisoformat(text.removesuffix("Z")).replace(tzinfo=None)
+                time = datetime.fromisoformat(text)
             except ValueError:
                 continue
             if time.time() != time.min.time():  # a date alone: the time was taken away
                 times[_stem(path.parent / filename)] = time
+    if all(time.tzinfo for time in times.values()):
+        times = {path: time.astimezone(UTC) for path, time in times.items()}
+    times = {path: time.replace(tzinfo=None) for path, time in times.items()}
     # One time for everything is what an anonymizer leaves.
     return times if len(set(times.values())) > 1 or len(times) <= 1 else {}
 

@@ -1,7 +1,7 @@
 """The onset of every stored volume on the EEG's clock."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,11 +111,7 @@ def align_runs(
         if not answers:
             raise AlignmentError(_nothing_fits(markers, scan, refusals))
         possible.append(answers)
-    orders = [
-        list(order)
-        for order in itertools.islice(itertools.product(*possible), 5000)
-        if all(a.onsets_s[-1] < b.onsets_s[0] for a, b in itertools.pairwise(order))
-    ]
+    orders = list(itertools.islice(_in_turn(possible), 5))
     if len(orders) == 1:
         return orders[0]
     scan = scans[0]
@@ -138,6 +134,17 @@ def align_from(start_s: float, scan: Scan, *, evidence: str, note: str) -> Align
 
 
 # ------------------------------------------------------------------------------------------------------------ answers
+
+
+def _in_turn(possible: Sequence[Sequence[Alignment]], after_s: float = -np.inf) -> Iterator[list[Alignment]]:
+    """Give every choice of one answer for each series in which they follow one another."""
+    if not possible:
+        yield []
+        return
+    for answer in possible[0]:
+        if answer.onsets_s[0] > after_s:
+            for rest in _in_turn(possible[1:], float(answer.onsets_s[-1])):
+                yield [answer, *rest]
 
 
 class _Refused(Exception):
@@ -282,16 +289,14 @@ def _place_first_volume(
         raise _Refused(f"{-surplus} fewer than stored, and {outside.sum()} elsewhere in the file")
     if by_events is not None:
         return by_events, f"{-by_events} volumes before the first marker, as the events of both sides tell", []
-    if at_start and not at_end:
+    if at_start and not at_end and not in_first_sample:
         note = f"the EEG starts after the first {-surplus} volumes, if no marker came after the last"
         return surplus, "EEG starts during the series", [note]
-    if at_end and not at_start:
-        lead = told or 0
-        words = f"{lead} before the stored ones discarded, " if lead else ""
-        note = f"the EEG ends before the last {lead - surplus} volumes"
+    if at_end and not at_start and not told:
+        note = f"the EEG ends before the last {-surplus} volumes"
         if told is None:
             note += "; if volumes were scanned before the first stored one, set alignment.n_dummies"
-        return lead, f"{words}EEG ends during the series", [note]
+        return 0, "EEG ends during the series", [note]
     raise _Refused(f"{-surplus} fewer than stored, and nothing tells whether the first or the last are missing")
 
 

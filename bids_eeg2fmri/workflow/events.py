@@ -35,6 +35,8 @@ def place_events(
     table, conflicts
         The events with ``onset`` in s from the first stored volume, None if there are none; and what does not fit, in words.
     """
+    # A table without a row tells nothing.
+    of_bold, of_eeg = (None if table is None or table.empty else table for table in (of_bold, of_eeg))
     conflicts: list[str] = []
     start_s = float(alignment.onsets_s[0])
     copied = of_bold is not None and of_eeg is not None and _have_same_onsets(of_bold, of_eeg)

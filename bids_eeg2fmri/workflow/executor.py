@@ -16,6 +16,7 @@ from typing import Any
 from bids_eeg2fmri import __version__
 from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.bids.index import Filters, index_dataset
+from bids_eeg2fmri.bids.pairing import refuse_idle_pairs
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError, NothingSelectedError, OutputError
 
@@ -48,6 +49,7 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
             f"{job.dataset}: expected BOLD (func/*_bold.nii.gz) to learn from, found none; apply a saved model with "
             "--model BUNDLE"
         )
+    refuse_idle_pairs(job.dataset, job.settings.pair_templates)
     derivatives = Derivatives(job.output, job.dataset)
     derivatives.create()
     from bids_eeg2fmri.training.engine import start_engine
@@ -147,14 +149,19 @@ def print_plan(
     """
     from bids_eeg2fmri.workflow.plan import plan_participant
 
+    refuse_idle_pairs(dataset, settings.pair_templates)
     files = index_dataset(dataset, subjects)
     rows = [("recording", "decision", "reason", "alignment", "would write")]
     errors = []
+    faults: list[tuple[str, Eeg2FmriError]] = []
     for subject in subjects:
         try:
             plan = plan_participant(dataset, subject, settings, filters, files=files[subject], read_signals=False)
         except NothingSelectedError as error:
             errors.append(error)
+            continue
+        except Eeg2FmriError as error:
+            faults.append((subject, error))
             continue
         for planned in plan:
             r = planned.recording
@@ -168,6 +175,8 @@ def print_plan(
             rows.append((r.name, r.status, r.reason, alignment, output))
     if len(errors) == len(subjects):
         raise errors[0]
+    if len(faults) == len(subjects):
+        raise faults[0][1]
     for row in rows:
         print("\t".join(" ".join(cell.split()) for cell in row))
     counts = Counter(decision for _, decision, *_ in rows[1:])
@@ -177,7 +186,9 @@ def print_plan(
         told.append(f"{unaligned} of the pairs not aligned")
     n = len(rows) - 1
     print(f"{n} recording{'' if n == 1 else 's'}: {', '.join(told) or 'none'}", file=sys.stderr)
-    return 0
+    for subject, fault in faults:
+        print(f"sub-{subject} failed: {fault}", file=sys.stderr)
+    return SOME_FAILED if faults else 0
 
 
 def provenance(job: Job, engine: str) -> dict[str, Any]:

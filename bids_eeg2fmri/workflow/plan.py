@@ -6,6 +6,7 @@ only where markers don't help and the scanner's artefact may.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, permutations
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +96,11 @@ def plan_participant(
         dataset,
         subject,
         selected,
-        templates=[(pair.eeg, pair.bold) for pair in settings.pairs],
+        templates=settings.pair_templates,
         filters=filters,
         duration_of=headers.duration_s,
     )
-    plan = [headers.planned(subject, pair, headers.align(pair)) for pair in proposal.pairs]
+    plan = [headers.planned(subject, pair, alignment) for pair, alignment in headers.align_all(proposal.pairs)]
     rest = list(proposal.rest)
     answers: dict[DataFile, tuple[Status, str]] = {f: ("not simultaneous", why) for f, why in proposal.apart.items()}
     for question in proposal.questions:
@@ -118,10 +119,10 @@ def plan_participant(
     return sorted(plan, key=lambda planned: (planned.recording.name, planned.recording.status))
 
 
-def _with_copies(planned: Planned, copies: Mapping[DataFile, str]) -> Planned:
+def _with_copies(planned: Planned, copies: Mapping[DataFile, list[str]]) -> Planned:
     """Mention the other formats of a recording, which may hold the markers that this one lacks."""
     recording = planned.recording
-    told = [text for file, text in copies.items() if file.path in (recording.eeg, recording.bold)]
+    told = [t for file, texts in copies.items() if file.path in (recording.eeg, recording.bold) for t in texts]
     return replace(planned, recording=replace(recording, reason="; ".join([recording.reason, *told])))
 
 
@@ -173,6 +174,20 @@ class _Headers:
 
     # ---------------------------------------------------------------------------------------------------------- pairs
 
+    def align_all(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Alignment | Eeg2FmriError]]:
+        """Align each pair; series of one EEG file that the user mapped to it, together, in the order of their names."""
+        for _, same in groupby(sorted(pairs, key=lambda p: (p.eeg.path, p.bold.path)), key=lambda p: p.eeg.path):
+            runs = list(same)
+            if len(runs) > 1:
+                try:
+                    scans = [self.scan(pair.eeg, pair.bold) for pair in runs]
+                    yield from zip(runs, self.by_markers(runs[0].eeg, scans), strict=True)
+                    continue
+                except Eeg2FmriError:
+                    pass  # one of them may be the reason: each tells its own
+            for pair in runs:
+                yield pair, self.align(pair)
+
     def align(self, pair: Pair) -> Alignment | Eeg2FmriError:
         """Align a pair by its markers; where they don't help by the artefact, by scans.tsv, or as the user says."""
         try:
@@ -196,12 +211,14 @@ class _Headers:
             except AlignmentError as error:
                 refused += f"; by the artefact, {error}"
         if pair.start_s is not None:
-            return align_from(
-                pair.start_s,
-                scan,
-                evidence=f"scans.tsv: the BOLD starts {pair.start_s:.3f} s after the EEG",
-                note="the onsets are as good as the clocks that scans.tsv was written from, seconds at best",
-            )
+            if -scan.tr_s * scan.n_volumes < pair.start_s < self.eeg(pair.eeg).duration_s:
+                return align_from(
+                    pair.start_s,
+                    scan,
+                    evidence=f"scans.tsv: the BOLD starts {pair.start_s:.3f} s after the EEG",
+                    note="the onsets are as good as the clocks that scans.tsv was written from, seconds at best",
+                )
+            refused += f" (by scans.tsv the BOLD starts {pair.start_s:g} s after the EEG, which is not during it)"
         if self.settings.assume_start_together:
             return align_from(
                 0.0,
@@ -241,6 +258,9 @@ class _Headers:
             for (source, name), onsets in header.markers.items()
             if code is None or name == code or name.partition("/")[2] == code
         ]
+        own = {m.code.rpartition("/")[2]: len(m.onsets_s) for m in markers if m.source != "events.tsv"}
+        # The same code in both: events.tsv is a copy, rounded at best.
+        markers = [m for m in markers if m.source != "events.tsv" or own.get(m.code, 0) < len(m.onsets_s)]
         if code is not None and not markers:
             found = ", ".join(sorted({repr(name) for _, name in header.markers})) or "no marker at all"
             raise AlignmentError(
@@ -263,11 +283,13 @@ class _Headers:
     def _stimuli(self, eeg: DataFile, bold: DataFile) -> Iterator[np.ndarray]:
         """Onsets of each condition, in s from the first volume, unless the table is a copy of the EEG's."""
         path, other = find_events_file(self.dataset, bold.path), find_events_file(eeg.path.parent, eeg.path)
-        if path is None or (other is not None and path.read_bytes() == other.read_bytes()):
+        if path is None:
             return
         try:
             table = read_events(path)
-        except Eeg2FmriError:
+            if other is not None and path.read_bytes() == other.read_bytes():
+                return
+        except (Eeg2FmriError, OSError):
             return  # told when the events are written
         if "trial_type" in table:
             for _, rows in table.groupby("trial_type"):
@@ -280,14 +302,9 @@ class _Headers:
         """Pair what the volume markers fit, and nothing else; say of the others why not."""
         why = f"{question.reason}, the volume markers fit"
         if len(question.eeg) == 1 and len(question.bold) > 1:
-            [eeg] = question.eeg
-            try:
-                together = self.by_markers(eeg, [self.scan(eeg, bold) for bold in question.bold])
-            except Eeg2FmriError:
-                pass
-            else:
-                runs = f"{question.reason}, {len(question.bold)} runs in one EEG file, the volume markers fit one after the other"
-                return [(Pair(eeg, b, runs), a) for b, a in zip(question.bold, together, strict=True)], {}
+            together = self._several_runs(question)
+            if together:
+                return together, {}
         fits: dict[tuple[DataFile, DataFile], Alignment] = {}
         refused: dict[DataFile, str] = {}
         for eeg in question.eeg:
@@ -295,7 +312,8 @@ class _Headers:
                 try:
                     fits[eeg, bold] = self.by_markers(eeg, [self.scan(eeg, bold)])[0]
                 except Eeg2FmriError as error:
-                    refused |= dict.fromkeys((eeg, bold), f"with {eeg.name}: {error}")
+                    found = str(error).rpartition("; ")[0] or str(error)
+                    refused |= dict.fromkeys((eeg, bold), f"with {eeg.name}: {found}")
         pairs = [(a, b) for a, b in fits if sum(a is x or b is y for x, y in fits) == 1]
         done = {file for pair in pairs for file in pair}
         others: dict[DataFile, tuple[Status, str]] = {}
@@ -320,3 +338,19 @@ class _Headers:
                     f"{question.reason}, and the volume markers do not fit ({refused[file]})",
                 )
         return [(Pair(a, b, why), fits[a, b]) for a, b in pairs], others
+
+    def _several_runs(self, question: Question) -> list[tuple[Pair, Alignment]]:
+        """Place several series in one EEG file; where nobody knows their order, only if no other order fits."""
+        [eeg] = question.eeg
+        orders = [question.bold] if question.in_order else list(permutations(question.bold))[:120]
+        found = []
+        for order in orders:
+            try:
+                found.append((order, self.by_markers(eeg, [self.scan(eeg, bold) for bold in order])))
+            except Eeg2FmriError:
+                continue
+        if len(found) != 1:
+            return []
+        [(order, alignments)] = found
+        runs = f"{question.reason}, {len(order)} runs in one EEG file, the volume markers fit one after the other"
+        return [(Pair(eeg, bold, runs), a) for bold, a in zip(order, alignments, strict=True)]

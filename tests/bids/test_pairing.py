@@ -156,10 +156,10 @@ def test_of_several_formats_one_is_used_and_the_others_are_named(propose):
     [pair] = proposal.pairs
     assert (pair.eeg.path.suffix, pair.bold.path.suffix) == (".vhdr", ".gz")
     assert {f.name: told for f, told in proposal.copies.items()} == {
-        "sub-01_task-rest_eeg.vhdr": (
+        "sub-01_task-rest_eeg.vhdr": [
             "not used, for it is the same recording: sub-01_task-rest_eeg.edf, sub-01_task-rest_eeg.set"
-        ),
-        "sub-01_task-rest_bold.nii.gz": "not used, for it is the same recording: sub-01_task-rest_bold.nii",
+        ],
+        "sub-01_task-rest_bold.nii.gz": ["not used, for it is the same recording: sub-01_task-rest_bold.nii"],
     }
 
 
@@ -177,7 +177,7 @@ def test_of_several_echoes_the_second_is_used(propose, n, used):
     [pair] = proposal.pairs
     assert short(pair.bold) == f"task-rest_echo-{used}_bold"
     others = [f"sub-01_task-rest_echo-{echo}_bold.nii.gz" for echo in range(1, n + 1) if echo != used]
-    assert list(proposal.copies.values()) == [f"not used, for it is the same recording: {', '.join(others)}"][: n - 1]
+    assert list(proposal.copies.values()) == [[f"not used, for it is the same recording: {', '.join(others)}"]][: n - 1]
 
 
 def test_filters_for_different_labels_map_them_onto_each_other(propose):
@@ -296,7 +296,7 @@ def test_what_was_recorded_at_one_time_is_paired_whatever_it_is_called(propose, 
 def test_times_that_confirm_the_names_are_told_with_them(propose, scans):
     scans({"eeg/sub-01_task-rest_eeg.vhdr": "2020-02-02T10:00:20Z", BOLD: "2020-02-02T10:00:00Z"})
     [pair] = propose("task-rest_eeg.vhdr", "task-rest_bold.nii.gz").pairs
-    assert (pair.reason, pair.start_s) == (f"times in scans.tsv overlap, {SAME}", -20.0)
+    assert (pair.reason, pair.start_s) == (f"{SAME}; times in scans.tsv overlap", -20.0)
 
 
 @pytest.mark.parametrize(("later", "paired"), [("10:02:29", True), ("10:02:31", False)])
@@ -339,7 +339,41 @@ def test_names_that_differ_on_another_day_are_no_question(propose, scans):
 def test_clocks_that_differ_by_less_than_an_hour_do_not_part_the_same_names(propose, scans):
     scans({"eeg/sub-01_task-rest_eeg.vhdr": "2020-02-02T10:00:00", BOLD: "2020-02-02T10:50:00"})
     [pair] = propose("task-rest_eeg.vhdr", "task-rest_bold.nii.gz").pairs
-    assert pair.reason == SAME
+    assert pair.reason == f"{SAME}; times in scans.tsv do not overlap"
+
+
+def test_names_outrank_clocks_that_differ_by_a_run(propose, scans):
+    """The clock of the EEG is 290 s fast: each EEG overlaps with the BOLD of the next run."""
+    rows = {
+        "eeg/sub-01_task-rest_run-1_eeg.vhdr": "2020-02-02T10:04:50",
+        "eeg/sub-01_task-rest_run-2_eeg.vhdr": "2020-02-02T10:09:50",
+        "func/sub-01_task-rest_run-1_bold.nii.gz": "2020-02-02T10:00:00",
+        "func/sub-01_task-rest_run-2_bold.nii.gz": "2020-02-02T10:05:00",
+    }
+    scans(rows)
+    proposal = propose(*(path.partition("sub-01_")[2] for path in rows))
+    assert [(short(p.eeg)[:16], short(p.bold)[:16]) for p in proposal.pairs] == [
+        ("task-rest_run-1_", "task-rest_run-1_"),
+        ("task-rest_run-2_", "task-rest_run-2_"),
+    ]
+
+
+def test_one_instant_in_two_time_zones_is_one(propose, scans):
+    scans({"eeg/sub-01_task-rest_eeg.vhdr": "2020-02-02T12:00:00+02:00", BOLD: "2020-02-02T10:00:14Z"})
+    assert propose("task-rest_eeg.vhdr", "task-rest_bold.nii.gz").pairs[0].start_s == 14.0
+
+
+@pytest.mark.parametrize(
+    ("names", "order", "known"),
+    [
+        (("run-10", "run-2", "run-9"), ["run-2", "run-9", "run-10"], True),
+        (("dir-AP", "dir-PA"), ["dir-AP", "dir-PA"], False),
+    ],
+)
+def test_runs_of_one_eeg_stand_in_the_order_of_their_numbers(propose, names, order, known):
+    [question] = propose("task-rest_eeg.vhdr", *(f"task-rest_{name}_bold.nii.gz" for name in names)).questions
+    assert [short(f) for f in question.bold] == [f"task-rest_{name}_bold" for name in order]
+    assert question.in_order == known
 
 
 @pytest.mark.parametrize(

@@ -263,11 +263,24 @@ def test_eeg_that_ends_early_has_volumes_after_its_end():
     )
 
 
-def test_eeg_that_ends_early_with_dummies_at_its_start_counts_both():
+@pytest.mark.parametrize("n", [54, 60])
+def test_eeg_that_ends_early_with_dummies_told_is_refused(n):
+    """Dummies may have sent markers or not: nobody knows how many volumes are missing at the end."""
     onsets = onsets_of(64)
-    alignment = place(mark(onsets[:54]), n_dummies=4, duration_s=onsets[54] - 0.1)
-    assert_at(alignment, onsets[4:])
-    assert alignment.notes == ("the EEG ends before the last 10 volumes",)
+    message = refusal_of(mark(onsets[:n]), n_dummies=4, duration_s=onsets[n] - 0.1)
+    assert f"{n} x 'R128'" in message
+
+
+def test_eeg_cut_at_its_first_marker_and_with_too_few_is_not_taken_to_start_late():
+    message = refusal_of(mark(onsets_of(55, first_s=0.0)))
+    assert "5 fewer than stored, and nothing tells whether the first or the last are missing" in message
+
+
+def test_seven_runs_of_one_length_are_told_by_their_order():
+    starts = 10 + 150.0 * np.arange(7)
+    markers = [mark(np.concatenate([onsets_of(first_s=start) for start in starts]))]
+    alignments = align_runs(markers, [Scan(N, TR_S)] * 7, duration_s=1100.0, resolution_s=0.0002)
+    assert [alignment.onsets_s[0] for alignment in alignments] == pytest.approx(starts)
 
 
 def test_eeg_that_starts_late_and_ends_early_is_refused():
