@@ -408,3 +408,25 @@ def test_a_glm_runs_unchanged_on_what_was_synthesized(late):
     z_map = model.compute_contrast("checkerboard", output_type="z_score").get_fdata()
     assert np.isfinite(z_map).all()
     assert np.abs(z_map).max() > 1
+
+
+def test_one_participants_fault_leaves_the_plan_of_the_others(copy, app, tmp_path):
+    dataset = copy(("01", "02"))
+    (dataset / "sub-02/eeg/sub-02_task-rest_eeg.vhdr").write_text("no header")
+    (dataset / "sub-02/sub-02_scans.tsv").write_text("")
+    result = app(dataset, tmp_path / "out", "participant", "--dry-run")
+    rows = rows_of(result)
+    assert rows["sub-01_task-rest"]["would write"] == "sub-01_task-rest_desc-synth_bold.nii.gz"
+    assert rows["sub-02_task-rest"]["alignment"].startswith("failed: ")
+
+
+@pytest.mark.parametrize(
+    "eeg", ["sub-{subject}/eeg/sub-{subject}_task-typo_eeg.vhdr", "/etc/sub-01_eeg.vhdr", "sub-*/x_eeg.edf"]
+)
+def test_a_pair_that_nobody_has_is_a_slip_of_the_pen(eeg, copy, app, tmp_path):
+    settings = tmp_path / "pairs.toml"
+    bold = "sub-{subject}/func/sub-{subject}_task-rest_bold.nii.gz" if "{" in eeg else "sub-01_bold.nii"
+    settings.write_text(f'[[pairs]]\neeg = "{eeg}"\nbold = "{bold}"\n')
+    result = app(copy(), tmp_path / "out", "participant", "--dry-run", "--config-file", settings)
+    assert result.code == 64
+    assert "[[pairs]]: expected" in result.last_line

@@ -302,9 +302,15 @@ class _Headers:
         """Pair what the volume markers fit, and nothing else; say of the others why not."""
         why = f"{question.reason}, the volume markers fit"
         if len(question.eeg) == 1 and len(question.bold) > 1:
-            together = self._several_runs(question)
-            if together:
-                return together, {}
+            orders = self._several_runs(question)
+            if len(orders) == 1:
+                return orders[0], {}
+            if orders:
+                unknown = (
+                    f"{question.reason}, and the volume markers fit the series in more than one order; tell it by acq_time in "
+                    "scans.tsv"
+                )
+                return [], dict.fromkeys((*question.eeg, *question.bold), ("ambiguous", unknown))
         fits: dict[tuple[DataFile, DataFile], Alignment] = {}
         refused: dict[DataFile, str] = {}
         for eeg in question.eeg:
@@ -339,18 +345,16 @@ class _Headers:
                 )
         return [(Pair(a, b, why), fits[a, b]) for a, b in pairs], others
 
-    def _several_runs(self, question: Question) -> list[tuple[Pair, Alignment]]:
-        """Place several series in one EEG file; where nobody knows their order, only if no other order fits."""
+    def _several_runs(self, question: Question) -> list[list[tuple[Pair, Alignment]]]:
+        """Place several series in one EEG file, in their order, or where nobody knows it in each order that fits."""
         [eeg] = question.eeg
         orders = [question.bold] if question.in_order else list(permutations(question.bold))[:120]
         found = []
         for order in orders:
             try:
-                found.append((order, self.by_markers(eeg, [self.scan(eeg, bold) for bold in order])))
+                alignments = self.by_markers(eeg, [self.scan(eeg, bold) for bold in order])
             except Eeg2FmriError:
                 continue
-        if len(found) != 1:
-            return []
-        [(order, alignments)] = found
-        runs = f"{question.reason}, {len(order)} runs in one EEG file, the volume markers fit one after the other"
-        return [(Pair(eeg, bold, runs), a) for bold, a in zip(order, alignments, strict=True)]
+            runs = f"{question.reason}, {len(order)} runs in one EEG file, the volume markers fit one after the other"
+            found.append([(Pair(eeg, bold, runs), a) for bold, a in zip(order, alignments, strict=True)])
+        return found

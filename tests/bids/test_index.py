@@ -173,3 +173,12 @@ def test_asking_for_files_without_an_entity_that_nobody_has_is_none(files):
 
 def test_who_has_no_files_is_not_blamed_on_the_filters():
     assert select_files([], {"eeg": {"task": ["rest"]}}, subject="01") == []
+
+
+def test_folders_above_the_dataset_have_no_say(tmp_path):
+    func = tmp_path / "sub-99_task-memory" / "ses-x" / "dataset" / "sub-01" / "func"
+    func.mkdir(parents=True)
+    (func.parents[1] / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    (func / "sub-01_task-rest_bold.nii.gz").write_bytes(b"")
+    [file] = index_dataset(func.parents[1], ["01"])["01"]
+    assert [file.label(entity) for entity in ("subject", "session", "task")] == [1, None, "rest"]

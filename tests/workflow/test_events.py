@@ -153,3 +153,12 @@ def test_the_tables_that_came_in_are_left_alone():
     before = of_eeg.copy()
     place(None, of_eeg)
     pd.testing.assert_frame_equal(of_eeg, before)
+
+
+def test_a_table_without_a_row_is_none():
+    empty = table([])
+    of_eeg = table(STIMULI_S + 15.3)
+    assert place(empty, empty, aligned(15.3)) == (None, [])
+    events, conflicts = place(empty, of_eeg, aligned(15.3))
+    np.testing.assert_allclose(events.onset, STIMULI_S, atol=1e-6)
+    assert conflicts == []

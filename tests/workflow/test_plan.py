@@ -381,3 +381,58 @@ def test_a_copy_of_the_events_of_the_eeg_tells_nothing(dataset, with_silent_dumm
         path = dataset.path / "sub-01" / folder / "sub-01_task-rest_events.tsv"
         write_events(path, with_silent_dummies[4] + STIMULI_S)
     assert "4 more than stored, and nothing tells" in dataset.plan_one().problem
+
+
+SECOND_S = ONSETS_S + 90.0
+
+
+def test_directions_scanned_in_an_order_that_nobody_tells_are_not_guessed_about(dataset):
+    dataset.eeg(marks=[volumes(np.append(ONSETS_S, SECOND_S))], duration_s=200.0)
+    for direction in ("AP", "PA"):
+        dataset.bold(f"task-rest_dir-{direction}")
+    assert {planned.recording.status for planned in dataset.plan()} == {"ambiguous"}
+
+
+def test_directions_of_unequal_length_have_one_order_that_fits(dataset):
+    dataset.eeg(marks=[volumes(np.append(ONSETS_S, SECOND_S[:20]))], duration_s=200.0)
+    dataset.bold("task-rest_dir-AP", 20)
+    dataset.bold("task-rest_dir-PA")
+    starts = {planned.recording.name[-2:]: planned.alignment.onsets_s[0] for planned in dataset.plan()}
+    assert starts == pytest.approx({"AP": SECOND_S[0], "PA": ONSETS_S[0]}, abs=0.003)
+
+
+def test_runs_mapped_to_one_eeg_are_placed_together(dataset):
+    dataset.eeg("task-all", marks=[volumes(np.append(ONSETS_S, SECOND_S))], duration_s=200.0)
+    names = ("task-a_run-1", "task-a_run-2")
+    for name in names:
+        dataset.bold(name)
+    pairs = tuple(
+        PairSettings(
+            "sub-{subject}/eeg/sub-{subject}_task-all_eeg.vhdr", f"sub-{{subject}}/func/sub-{{subject}}_{n}_bold.nii.gz"
+        )
+        for n in names
+    )
+    first, second = dataset.plan(pairs=pairs)
+    assert_at(first, ONSETS_S)
+    assert_at(second, SECOND_S)
+
+
+@pytest.mark.parametrize("step_s", [0.01, 0.1])
+def test_a_rounded_copy_of_the_markers_in_events_tsv_does_no_harm(dataset, step_s):
+    dataset.eeg(marks=[volumes()])
+    dataset.bold()
+    rounded = np.floor(ONSETS_S / step_s) * step_s
+    rows = "".join(f"{onset:.2f}\t0\tR128\n" for onset in rounded[2:])
+    dataset.find("task-rest_events.tsv").write_text("onset\tduration\ttrial_type\n" + rows)
+    assert_at(dataset.plan_one(), ONSETS_S)
+
+
+def test_events_whose_content_was_not_fetched_stop_nobody(dataset):
+    dataset.eeg(marks=[volumes()])
+    dataset.bold()
+    for name in ("task-rest_events.tsv", "func/task-rest_events.tsv"):
+        folder, _, name = name.rpartition("/")
+        (dataset.path / "sub-01" / (folder or "eeg") / f"sub-01_{name}").symlink_to("nowhere")
+    [planned] = dataset.plan()
+    assert planned.recording.paired
+    assert planned.problem is None or "datalad get" in planned.problem
