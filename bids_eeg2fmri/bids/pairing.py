@@ -8,7 +8,7 @@ answer: nothing is paired by guess.
 import itertools
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,7 +133,7 @@ def propose_pairs(
 
 
 def explain_rest(
-    dataset: Path, subject: str, rest: Sequence[DataFile], *, n_pairs: int
+    dataset: Path, subject: str, rest: Sequence[DataFile], *, n_pairs: int, filtered: Collection[str] = ()
 ) -> dict[DataFile, tuple[Status, str]]:
     """Say of each file without a partner why it has none.
 
@@ -143,6 +143,8 @@ def explain_rest(
         All that is left when names, times and markers have been heard.
     n_pairs : int
         Pairs that the participant has.
+    filtered : collection of str
+        "eeg" or "bold", if there are such files but the filters leave none.
     """
     kinds: Mapping[str, tuple[Status, str]] = {"eeg": ("EEG only", "BOLD"), "bold": ("BOLD only", "EEG")}
     answers: dict[DataFile, tuple[Status, str]] = {}
@@ -164,6 +166,8 @@ def explain_rest(
             answers[file] = ("not simultaneous", f"there is {other}, but of another {differing}")
         elif n_pairs or others:
             answers[file] = (status, f"no {other} of its task and run")
+        elif {"eeg", "bold"} - {file.suffix} <= set(filtered):
+            answers[file] = (status, f"the filters leave no {other}")
         else:
             answers[file] = (status, f"this participant has no {other}{_of_unknown_format(dataset, subject, other)}")
     return answers

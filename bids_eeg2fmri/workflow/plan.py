@@ -107,7 +107,8 @@ def plan_participant(
         paired, others = headers.answer(question)
         plan += [headers.planned(subject, pair, alignment) for pair, alignment in paired]
         answers |= others
-    answers |= explain_rest(dataset, subject, rest, n_pairs=len(plan))
+    filtered = {file.suffix for file in found} - {file.suffix for file in selected}
+    answers |= explain_rest(dataset, subject, rest, n_pairs=len(plan), filtered=filtered)
     for file, (status, reason) in answers.items():
         metadata = headers.sidecar(file)
         if file.suffix == "eeg":

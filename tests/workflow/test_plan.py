@@ -436,3 +436,10 @@ def test_events_whose_content_was_not_fetched_stop_nobody(dataset):
     [planned] = dataset.plan()
     assert planned.recording.paired
     assert planned.problem is None or "datalad get" in planned.problem
+
+
+def test_what_filters_left_out_is_not_called_missing(dataset):
+    dataset.eeg("task-XON")
+    dataset.bold("task-X")
+    [planned] = dataset.plan(filters={"eeg": {"task": ["XON"]}, "bold": {"task": ["XON"]}})
+    assert (planned.recording.status, planned.recording.reason) == ("EEG only", "the filters leave no BOLD")
