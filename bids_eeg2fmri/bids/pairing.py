@@ -125,7 +125,7 @@ def propose_pairs(
             reason = f"{_difference(a_s, b_s, keys)}, and recorded {_in_words(min(known))} apart by scans.tsv"
             proposal.apart |= dict.fromkeys([*a_s, *b_s], reason)
         else:
-            ordered, in_order = _in_order(b_s, times)
+            ordered, in_order = put_in_order(b_s, times)
             proposal.questions.append(Question(tuple(a_s), tuple(ordered), _difference(a_s, b_s, keys), in_order))
     asked = {f for q in proposal.questions for f in (*q.eeg, *q.bold)} | set(proposal.apart)
     proposal.rest = [f for f in [*eeg, *bold] if f not in asked]
@@ -344,7 +344,7 @@ def _difference(eeg: Sequence[DataFile], bold: Sequence[DataFile], keys: Sequenc
     return f"{' and '.join(differing)} {'differs' if len(differing) == 1 else 'differ'}"
 
 
-def _in_order(bold: Sequence[DataFile], times: Mapping[Path, datetime]) -> tuple[list[DataFile], bool]:
+def put_in_order(bold: Sequence[DataFile], times: Mapping[Path, datetime]) -> tuple[list[DataFile], bool]:
     """Sort series by when they were scanned, or by the number of their run; say whether that is known."""
     starts = {f: times[_stem(f.path)] for f in bold if _stem(f.path) in times}
     if len(starts) == len(bold) == len(set(starts.values())):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bids_eeg2fmri.bids.index import DataFile, Filters, index_dataset, select_files
-from bids_eeg2fmri.bids.pairing import Pair, Question, explain_rest, propose_pairs
+from bids_eeg2fmri.bids.pairing import Pair, Question, explain_rest, propose_pairs, put_in_order
 from bids_eeg2fmri.bids.reading import (
     BoldHeader,
     EegHeader,
@@ -30,6 +30,9 @@ from bids_eeg2fmri.eeg.alignment import Alignment, align_from, align_runs
 from bids_eeg2fmri.eeg.candidates import Marker, Scan
 from bids_eeg2fmri.eeg.gradient import find_scans
 from bids_eeg2fmri.errors import AlignmentError, Eeg2FmriError
+
+# Series of one EEG file of which every order is tried, where nobody knows it.
+MOST_PERMUTED = 5
 
 
 @dataclass(frozen=True)
@@ -176,18 +179,16 @@ class _Headers:
     # ---------------------------------------------------------------------------------------------------------- pairs
 
     def align_all(self, pairs: Sequence[Pair]) -> Iterator[tuple[Pair, Alignment | Eeg2FmriError]]:
-        """Align each pair; series of one EEG file that the user mapped to it, together, in the order of their names."""
-        for _, same in groupby(sorted(pairs, key=lambda p: (p.eeg.path, p.bold.path)), key=lambda p: p.eeg.path):
+        """Align each pair; series that the user mapped to one EEG file together, if just one order of them fits."""
+        for _, same in groupby(sorted(pairs, key=lambda p: p.eeg.path), key=lambda p: p.eeg.path):
             runs = list(same)
+            orders = []
             if len(runs) > 1:
-                try:
-                    scans = [self.scan(pair.eeg, pair.bold) for pair in runs]
-                    yield from zip(runs, self.by_markers(runs[0].eeg, scans), strict=True)
-                    continue
-                except Eeg2FmriError:
-                    pass  # one of them may be the reason: each tells its own
+                bold, in_order = put_in_order([pair.bold for pair in runs], {})
+                orders = self._several_runs(Question((runs[0].eeg,), tuple(bold), "", in_order))
+            placed = {pair.bold: alignment for pair, alignment in orders[0]} if len(orders) == 1 else {}
             for pair in runs:
-                yield pair, self.align(pair)
+                yield pair, placed.get(pair.bold) or self.align(pair)
 
     def align(self, pair: Pair) -> Alignment | Eeg2FmriError:
         """Align a pair by its markers; where they don't help by the artefact, by scans.tsv, or as the user says."""
@@ -349,7 +350,9 @@ class _Headers:
     def _several_runs(self, question: Question) -> list[list[tuple[Pair, Alignment]]]:
         """Place several series in one EEG file, in their order, or where nobody knows it in each order that fits."""
         [eeg] = question.eeg
-        orders = [question.bold] if question.in_order else list(permutations(question.bold))[:120]
+        if not question.in_order and len(question.bold) > MOST_PERMUTED:
+            return []
+        orders = [question.bold] if question.in_order else permutations(question.bold)
         found = []
         for order in orders:
             try:

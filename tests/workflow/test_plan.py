@@ -443,3 +443,30 @@ def test_what_filters_left_out_is_not_called_missing(dataset):
     dataset.bold("task-X")
     [planned] = dataset.plan(filters={"eeg": {"task": ["XON"]}, "bold": {"task": ["XON"]}})
     assert (planned.recording.status, planned.recording.reason) == ("EEG only", "the filters leave no BOLD")
+
+
+def test_runs_mapped_to_one_eeg_follow_their_numbers_and_not_their_letters(dataset):
+    dataset.eeg("task-all", marks=[volumes(np.append(ONSETS_S, SECOND_S))], duration_s=200.0)
+    for run in (2, 10):
+        dataset.bold(f"task-a_run-{run}")
+    pairs = tuple(
+        PairSettings(
+            "sub-{subject}/eeg/sub-{subject}_task-all_eeg.vhdr",
+            f"sub-{{subject}}/func/sub-{{subject}}_task-a_run-{run}_bold.nii.gz",
+        )
+        for run in (10, 2)
+    )
+    starts = {p.recording.name: p.alignment.onsets_s[0] for p in dataset.plan(pairs=pairs)}
+    expected = {"sub-01_task-a_run-2": ONSETS_S[0], "sub-01_task-a_run-10": SECOND_S[0]}
+    assert starts == pytest.approx(expected, abs=0.003)
+
+
+def test_more_series_than_orders_are_tried_are_not_placed_by_some_of_them(dataset):
+    """Two are of one length, and may be exchanged: the first and the last."""
+    lengths = {"a": 10, "c": 14, "d": 18, "e": 22, "f": 26, "b": 10}
+    starts = np.cumsum([9.36, *(TR_S * n + 11.3 for n in lengths.values())])
+    trains = [start + TR_S * np.arange(n) for start, n in zip(starts, lengths.values(), strict=False)]
+    dataset.eeg(marks=[volumes(np.concatenate(trains))], duration_s=starts[-1] + 10)
+    for name, n in lengths.items():
+        dataset.bold(f"task-rest_dir-{name}", n)
+    assert not any("one after the other" in planned.recording.reason for planned in dataset.plan())
