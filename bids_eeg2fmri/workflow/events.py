@@ -88,7 +88,7 @@ def _to_volumes(
                 ],
             )
     kept = events[~is_volume]
-    moved = kept.assign(onset=(kept.onset - alignment.onsets_s[0]) * tr_s / alignment.tr_s, duration=kept.duration)
+    moved = kept.assign(onset=(kept.onset - alignment.onsets_s[0]) * tr_s / alignment.tr_s)
     return (moved.reset_index(drop=True) if len(moved) else None), bool(is_volume.any()), []
 
 

@@ -62,10 +62,6 @@ class Bold:
     def tr_s(self) -> float:
         return self.header.tr_s
 
-    @property
-    def n_discarded(self) -> int:
-        return self.header.n_discarded or 0
-
 
 def read_bold_header(path: Path, metadata: Mapping[str, Any]) -> BoldHeader:
     """Read what is known of a series without its voxels.

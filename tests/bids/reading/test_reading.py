@@ -448,7 +448,7 @@ def test_a_series_is_read_compressed_or_not(name, tmp_path):
     found = read_bold(bold(path, RepetitionTime=2.0))
     np.testing.assert_array_equal(found.data, data)
     assert found.data.dtype == np.float32
-    assert (found.tr_s, found.n_discarded, found.space_code) == (2.0, 0, 1)
+    assert (found.tr_s, found.header.n_discarded, found.space_code) == (2.0, None, 1)
     header = read_bold_header(path, {"RepetitionTime": 2.0})
     assert header == found.header
     assert (header.n_volumes, header.n_slices, header.n_discarded, header.slice_groups) == (9, 7, None, 7)
