@@ -1,26 +1,38 @@
 """Command line: arguments in, exit code out. Imports nothing heavy before the arguments are known to be right."""
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bids_eeg2fmri import __version__
 from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError, UsageError
+from bids_eeg2fmri.workflow.progress import TOLD, printable, tell
+
+logger = logging.getLogger(__name__)
 
 LEVELS = ("participant", "group")
 UNKNOWN_LEVEL = 17
 USAGE = 64
+STOPPED = 130
+
+# What may stand beside an option that makes something anew and nothing else.
+_ALWAYS = {"bids_dir", "output_dir", "analysis_level", "verbose", "n_cpus", "notrack", "skip_bids_validation"}
+_BESIDE = {
+    "reports_only": {"participant_label"},
+    "boilerplate_only": {"config_file", "model", "random_seed", "assume_start_together"},
+}
 
 _EPILOG = """\
 exit codes: 0 done; 1 some participants failed, the others are done; 16 not a BIDS dataset; 17 unknown level;
 18 the filters select nothing; 64 usage; 65 input data incorrect; 66 files missing; 70 software error;
-73 output cannot be created. Documentation: README.md of the project.
+73 output cannot be created; 130 stopped by Ctrl-C. Documentation: README.md of the project.
 """
 
 
@@ -89,6 +101,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     running.add_argument("--stop-on-first-crash", action="store_true", help="do not go on after a failed participant")
     running.add_argument(
+        "--reports-only",
+        action="store_true",
+        help="make the pages and the methods text anew from what earlier runs wrote; nothing is computed",
+    )
+    running.add_argument(
+        "--boilerplate-only",
+        action="store_true",
+        help="write the methods of these settings in words for a paper, logs/CITATION.md and .bib, and stop",
+    )
+    running.add_argument(
         "--notrack", action="store_true", help="there is no telemetry; accepted for the sake of scripts"
     )
     return parser
@@ -103,21 +125,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"bids_eeg2fmri: unknown level {options.analysis_level!r}; expected participant or group", file=sys.stderr
         )
         return UNKNOWN_LEVEL
-    try:
-        return _run(options, arguments)
-    except Eeg2FmriError as error:
-        if options.verbose > 1:
-            logging.getLogger(__name__).exception("stopped")
-        print(f"bids_eeg2fmri: {error}", file=sys.stderr)
-        return error.exit_code
-    except Exception as error:
-        if options.verbose > 1:
-            logging.getLogger(__name__).exception("stopped")
-        print(f"bids_eeg2fmri: software error: {error!r}; run again with -v -v and report it", file=sys.stderr)
-        return Eeg2FmriError.exit_code
+    with _logging(options.verbose) as logs:
+        try:
+            code = _run(options, shlex.join(["bids_eeg2fmri", *arguments]), logs)
+        except KeyboardInterrupt:
+            tell("bids_eeg2fmri: stopped by Ctrl-C", logging.ERROR)
+            code = STOPPED
+        except Eeg2FmriError as error:
+            logger.debug("stopped", exc_info=True)
+            tell(f"bids_eeg2fmri: {error}", logging.ERROR)
+            code = error.exit_code
+        except Exception as error:
+            logger.debug("stopped", exc_info=True)
+            tell(f"bids_eeg2fmri: software error: {error!r}; run again with -v -v and report it", logging.ERROR)
+            code = Eeg2FmriError.exit_code
+        logger.info("exit code %d", code, extra={TOLD: True})
+        if code and logs.file is not None:
+            print(f"log: {logs.file}", file=sys.stderr)
+    return code
 
 
-def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+def _run(options: argparse.Namespace, command: str, logs: "_Logs") -> int:
     from bids_eeg2fmri.bids.recordings import check_dataset, list_participants
 
     n_cpus = options.n_cpus if options.n_cpus is not None else available_cpus()
@@ -128,9 +156,14 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         os.environ[variable] = str(n_cpus)
     if not 0 <= options.random_seed < 2**32:
         raise UsageError(f"--random-seed: expected a number from 0 to {2**32 - 1}, found {options.random_seed}")
-    _start_logging(options.verbose)
-
     _refuse_useless(options)
+
+    def open_log(path: Path) -> None:
+        logs.open(path)
+        logger.info("%s", command, extra={TOLD: True})
+
+    if options.reports_only:
+        return _remake_reports(options, open_log)
     check_dataset(options.bids_dir, validate=not options.skip_bids_validation)
 
     filters = _filters(options)
@@ -159,9 +192,11 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         device=options.device,
         filters=filters,
         bundle=bundle,
-        command=shlex.join(["bids_eeg2fmri", *arguments]),
-        tracebacks=options.verbose > 1,
+        command=command,
+        open_log=open_log,
     )
+    if options.boilerplate_only:
+        return executor.write_boilerplate(job, options.analysis_level)
     if options.analysis_level == "group":
         return executor.run_group(
             job, labels=_labels(options.participant_label, "sub-"), group_column=options.group_column
@@ -179,9 +214,35 @@ def _refuse_useless(options: argparse.Namespace) -> None:
     for name in useless:
         if getattr(options, name):
             other = "participant" if options.analysis_level == "group" else "group"
-            raise UsageError(f"--{name.replace('_', '-')}: is for the {other} level; leave it out")
+            raise UsageError(f"{_flag(name)}: is for the {other} level; leave it out")
     if options.analysis_level == "group" and options.model and Path(options.model).is_dir():
         raise UsageError("--model: the group level trains; a saved model is applied at the participant level")
+    for only, beside in _BESIDE.items():
+        if getattr(options, only):
+            unset = vars(build_parser().parse_args(["", "", ""]))
+            for name, value in vars(options).items():
+                if value != unset[name] and name not in {only, *_ALWAYS, *beside}:
+                    raise UsageError(f"{_flag(name)}: is of no use with {_flag(only)}; leave one of them out")
+    if options.reports_only and options.participant_label and options.analysis_level == "group":
+        raise UsageError(
+            "--participant-label: the page of the group is of those that the group level was run on; leave it out"
+        )
+    if options.boilerplate_only and options.model and Path(options.model).is_dir():
+        raise UsageError("--model: the run that applies a saved model writes its methods; leave --boilerplate-only out")
+
+
+def _remake_reports(options: argparse.Namespace, open_log: Callable[[Path], None]) -> int:
+    from bids_eeg2fmri.bids.derivatives import Derivatives
+    from bids_eeg2fmri.workflow.remaking import remake_group, remake_participants
+
+    derivatives = Derivatives(options.output_dir, options.bids_dir)
+    if options.analysis_level == "group":
+        return remake_group(derivatives, open_log)
+    return remake_participants(derivatives, _labels(options.participant_label, "sub-"), open_log)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def available_cpus() -> int:
@@ -270,7 +331,60 @@ def _hyphens(argument: str) -> str:
     return name.replace("_", "-") + equals + value
 
 
-def _start_logging(verbose: int) -> None:
-    level = {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("bids_eeg2fmri").setLevel(level)
+class _Logs:
+    """Where our loggers write: as much as -v says on stderr, everything in the file of the run once it has one."""
+
+    def __init__(self, verbose: int):
+        self.file: Path | None = None
+        terminal = _Terminal({0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG))
+        terminal.setFormatter(_Line("%(asctime)s %(name)s: %(message)s"))
+        terminal.addFilter(lambda record: not hasattr(record, TOLD))
+        self.handlers: list[logging.Handler] = [terminal]
+        logging.getLogger().addHandler(terminal)
+
+    def open(self, path: Path) -> None:
+        handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
+        handler.setFormatter(_Line("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+        logging.getLogger().addHandler(handler)
+        self.file = path
+        self.handlers.append(handler)
+
+    def close(self) -> None:
+        for handler in self.handlers:
+            logging.getLogger().removeHandler(handler)
+            with contextlib.suppress(OSError):  # a full disk, which the output has met as well
+                handler.close()
+
+
+class _Terminal(logging.Handler):
+    """Write to what is stderr at that moment: while there are bars, that is above them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+class _Line(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record)).rstrip("\n")
+
+
+class _LogFile(logging.FileHandler):
+    """A log that can't be written any more is not worth stopping the work, nor a traceback per line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Go on."""
+
+
+@contextlib.contextmanager
+def _logging(verbose: int) -> Iterator[_Logs]:
+    """Configure logging for one run."""
+    ours = logging.getLogger("bids_eeg2fmri")
+    logs, level = _Logs(verbose), ours.level
+    ours.setLevel(logging.DEBUG)
+    logging.captureWarnings(True)
+    try:
+        yield logs
+    finally:
+        logging.captureWarnings(False)
+        ours.setLevel(level)
+        logs.close()

@@ -9,7 +9,7 @@ import json
 import tomllib
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -113,16 +113,19 @@ class TrainingSettings:
     ----------
     architecture : str
         Name of a file in ``bids_eeg2fmri/models/zoo``.
+    hold_out : str
+        What is predicted by a model trained on the rest: contiguous "blocks" of each run, each "run", or each "session".
     n_folds : int
-        Contiguous blocks of each run; each is predicted by a model trained on the others.
+        Blocks of each run; also the most splits of the training volumes by which epochs and shrinkage are chosen.
     gap_s : float
-        Volumes this close to a held-out block are not trained on: neighbours share EEG and a hemodynamic response. Never
+        Volumes this close to held-out ones are not trained on: neighbours share EEG and a hemodynamic response. Never
         shorter than the window, whatever is set.
     max_epochs, patience, batch_size, learning_rate
         Of Adam; training ends after ``patience`` epochs without a better loss on the inner validation block.
     """
 
     architecture: str = "separable"
+    hold_out: Literal["blocks", "run", "session"] = "blocks"
     n_folds: Annotated[int, Field(ge=2)] = 5
     gap_s: Annotated[float, Field(ge=0)] = 20.0
     max_epochs: Annotated[int, Field(ge=1)] = 60
@@ -138,7 +141,9 @@ class EvaluationSettings:
     Attributes
     ----------
     n_shifts : int
-        Draws of the null distribution, circular shifts of the prediction against the measurement.
+        Draws of the null distribution, circular shifts of the EEG against the measurement.
+    n_surrogates : int
+        Draws of EEG with random phases, each of which the network has to look at.
     shortest_shift_s : float
         Shorter shifts would leave neighbours aligned.
     alpha : float
@@ -146,6 +151,7 @@ class EvaluationSettings:
     """
 
     n_shifts: Annotated[int, Field(ge=100)] = 1000
+    n_surrogates: Annotated[int, Field(ge=19)] = 60
     shortest_shift_s: Annotated[float, Field(gt=0)] = 30.0
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.05
 

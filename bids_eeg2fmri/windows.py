@@ -5,11 +5,12 @@ until a batch is gathered.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bids_eeg2fmri.eeg.spectrum import Spectrum
+from bids_eeg2fmri.evaluation.chance import randomize_phases
 
 
 @dataclass(frozen=True)
@@ -88,3 +89,21 @@ def make_windows(spectra: Sequence[Spectrum], onsets_s: Sequence[np.ndarray], *,
         np.concatenate(recording),
         np.concatenate(volume),
     )
+
+
+def without_timing(windows: Windows, spectra: Sequence[Spectrum], *, seed: Sequence[int]) -> Windows:
+    """Draw the phases of power over time at random: EEG that has nothing to do with any volume.
+
+    All channels and frequencies of a recording get the same phases, so what they have in common stays.
+
+    Parameters
+    ----------
+    windows : Windows
+    spectra : sequence of Spectrum
+        Those that the windows were made of.
+    seed : sequence of int
+    """
+    ends = np.cumsum([len(spectrum.ends_s) for spectrum in spectra])
+    parts = np.split(windows.power, ends[:-1])
+    power = [randomize_phases(part, seed=[*seed, number]) for number, part in enumerate(parts)]
+    return replace(windows, power=np.concatenate(power))

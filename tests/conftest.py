@@ -4,7 +4,10 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import shutil
+import signal
+import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +52,22 @@ class Result:
     err: str
 
     @property
+    def lines(self) -> list[str]:
+        """Lines of stderr, but for the one that says where the log is."""
+        return [line for line in self.err.splitlines() if not line.startswith("log: ")]
+
+    @property
     def last_line(self) -> str:
-        return self.err.splitlines()[-1]
+        return self.lines[-1]
+
+
+@dataclass(frozen=True)
+class OnTerminal:
+    """What a process left on a terminal: exit code, all that it sent, and what can be read on the screen at last."""
+
+    code: int
+    sent: str
+    screen: list[str]
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,51 @@ def run_app(*arguments: object) -> Result:
     return Result(code, out.getvalue(), err.getvalue())
 
 
+def run_on_terminal(
+    command: Iterable[object], *, interrupt_at: str | None = None, width: int = 100, **environment: str
+) -> OnTerminal:
+    """Run a command on a pseudo-terminal; interrupt it, as Ctrl-C does, as soon as it has sent some words."""
+    import pty
+    import termios
+
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (40, width))
+    environment = {**os.environ, "TERM": "xterm-256color", **environment}
+    words = [str(word) for word in command]
+    process = subprocess.Popen(words, stdin=end, stdout=end, stderr=end, env=environment, start_new_session=True)
+    os.close(end)
+    sent = b""
+    with contextlib.suppress(OSError):  # Linux's way to say that the other end was closed
+        while chunk := os.read(terminal, 65536):
+            sent += chunk
+            if interrupt_at is not None and interrupt_at.encode() in sent:
+                process.send_signal(signal.SIGINT)
+                interrupt_at = None
+    os.close(terminal)
+    return OnTerminal(process.wait(), sent.decode(), _read_screen(sent.decode()))
+
+
+def _read_screen(sent: str) -> list[str]:
+    """Show what was sent as a terminal does that never scrolls; trailing blanks are left out."""
+    lines, row, column = [""], 0, 0
+    for control, text in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z]|[\r\n])|([^\x1b\r\n]+)", sent):
+        if text:
+            lines[row] = lines[row][:column].ljust(column) + text + lines[row][column + len(text) :]
+            column += len(text)
+        elif control == "\r":
+            column = 0
+        elif control == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif control.endswith("A"):
+            row -= int(control[2:-1])
+        elif control.endswith("K"):
+            lines[row] = ""
+        else:
+            assert control.endswith(("m", "h", "l")), f"a control that this screen does not know: {control!r}"
+    return "\n".join(line.rstrip() for line in lines).rstrip().splitlines()
+
+
 def hash_of(folder: Path) -> dict[str, str]:
     """Hash every file of a folder."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
@@ -85,6 +147,11 @@ def hash_of(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def app() -> Callable[..., Result]:
     return run_app
+
+
+@pytest.fixture(scope="session")
+def on_terminal() -> Callable[..., OnTerminal]:
+    return run_on_terminal
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ def refused(app, tmp_path, settings_file):
     def check(dataset, code, *options, output=None):
         output = output or tmp_path / "derivatives"
         result = app(dataset, output, "participant", "--config-file", settings_file, *options)
-        lines = [line for line in result.err.splitlines() if line]
+        lines = [line for line in result.lines if line]
         assert result.code == code, result.err
         assert result.out == ""
         assert "Traceback" not in result.err
@@ -421,7 +421,7 @@ def test_when_all_fail_for_one_reason_the_exit_code_is_that_reason(copy, app, tm
         path.write_bytes(path.read_bytes()[:5000])
     result = app(dataset, tmp_path / "derivatives", "participant")
     assert result.code == 65
-    assert [line.split(":")[0] for line in result.err.splitlines()[-2:]] == ["sub-01 failed", "sub-02 failed"]
+    assert [line.split(":")[0] for line in result.lines[-2:]] == ["sub-01 failed", "sub-02 failed"]
 
 
 def test_when_all_fail_for_different_reasons_the_exit_code_is_1(copy, app, tmp_path):

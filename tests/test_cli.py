@@ -22,7 +22,7 @@ def heavy_modules_of(*arguments):
         "from bids_eeg2fmri.cli import main\n"
         "try:\n    code = main(sys.argv[1:])\n"
         "except SystemExit as leaving:\n    code = leaving.code\n"
-        "heavy = {'numpy', 'pandas', 'mne', 'bids', 'nibabel', 'keras', 'tensorflow', 'pydantic'} & set(sys.modules)\n"
+        "heavy = {'numpy', 'pandas', 'mne', 'bids', 'nibabel', 'keras', 'tensorflow', 'pydantic', 'rich'} & set(sys.modules)\n"
         "print(sorted(heavy), code, file=sys.stderr)\n"
     )
     command = [sys.executable, "-c", code, *map(str, arguments)]

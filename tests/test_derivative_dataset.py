@@ -184,8 +184,10 @@ def test_flagged_volumes_hold_the_mean_image_and_the_others_change(subject, part
 def test_scores_tell_the_model_beside_the_baselines(participant_run):
     for subject in SUBJECTS:
         table = pd.read_csv(participant_run.output / f"sub-{subject}/sub-{subject}_scores.tsv", sep="\t")
-        assert table.model.tolist() == ["separable", "lagged band-power ridge", "time only", "mean image"]
-        assert table.looks_at_eeg.tolist() == [True, True, False, False]
+        assert table.model.tolist() == [
+            "separable", "lagged band-power ridge", "time only", "nuisance only", "global signal", "mean image"
+        ]  # fmt: skip
+        assert table.looks_at_eeg.tolist() == [True, True, False, False, False, False]
         assert np.isfinite(table.drop(columns="model").astype(float)).all(axis=None)
         assert table.voxel_r_median.between(-1, 1).all()
         assert (table.pooled_skill <= 1).all()
@@ -304,7 +306,7 @@ def test_a_group_without_any_bold_gets_its_table(participant_run, app, settings_
 def test_what_the_group_level_does_not_find_is_listed(options, message, participant_run, app, settings_file):
     result = app(participant_run.dataset, participant_run.output, "group", "--config-file", settings_file, *options)
     assert result.code == 18
-    assert result.err.splitlines()[-1] == f"bids_eeg2fmri: {message}"
+    assert result.last_line == f"bids_eeg2fmri: {message}"
     assert not (participant_run.output / "group_summary.json").exists()
 
 

@@ -117,12 +117,12 @@ def test_bold_on_another_grid_is_not_scored_and_told_so(copy, bundle, apply):
 
 def refused(result, output, code):
     assert result.code == code, result.err
-    assert len(result.err.splitlines()) == 2
+    assert len(result.lines) == 2
     assert "Traceback" not in result.err
     assert not list(output.rglob("*_desc-synth_*"))
     assert not list(output.rglob("*_summary.json"))
     assert not list(output.rglob(".part_*"))
-    return result.err.splitlines()[-1]
+    return result.last_line
 
 
 @pytest.mark.parametrize("level", ["card.json", "template.nii.gz"])

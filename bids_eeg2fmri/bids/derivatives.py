@@ -3,9 +3,12 @@
 Every file appears whole or not at all: it is written under a hidden name and then renamed.
 """
 
+import datetime
 import json
 import os
+import re
 import tempfile
+import unicodedata
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,10 +42,13 @@ baselines that ignore the EEG.
 - `*_desc-alignment_timeseries.tsv`, `.json`: where each volume lies on the EEG's clock, and the evidence for it.
 - `*_desc-synth_events.tsv`: events on the clock of the volumes, for a GLM on the synthesized series.
 - `*_desc-synth_statmap.nii.gz`: correlation over time of synthesized and measured BOLD, voxel by voxel.
+- `*_contrast-*_desc-measured_statmap.nii.gz`, `*_contrast-*_desc-synth_statmap.nii.gz`: where there are events, z maps of
+  a first-level GLM on the measured series, and of the synthesized series' effect in the noise of the measurement.
 - `*_desc-regions_timeseries.tsv`: measured and synthesized percent signal change of each region.
 - `*_desc-samples_timeseries.npz`: what the group level reads.
 - `sub-*/sub-*_scores.tsv`, `sub-*/sub-*_summary.json`: the numbers of the report.
 - `models`: trained models, to be used with `--model`.
+- `logs/*.log`: what each run did; `logs/CITATION.md`, `.bib`: the methods in words, for a paper.
 """
 
 
@@ -98,6 +104,7 @@ class Derivatives:
             "descriptions.tsv",
             "desc_id\tdescription\n"
             "desc-synth\tsynthesized from EEG by bids_eeg2fmri, not measured\n"
+            "desc-measured\tfrom the measured BOLD, to compare with what was synthesized\n"
             "desc-brain\tbrain mask of the mean image\n"
             "desc-alignment\twhere each volume lies on the clock of the EEG\n"
             "desc-regions\tmeans of regions\n"
@@ -140,6 +147,36 @@ class Derivatives:
         """Write the correlation of measured and synthesized BOLD."""
         path = self.folder(recording, "func") / f"{recording.name}_desc-synth_statmap.nii.gz"
         self._write_image(path, image, {"Description": "Pearson r over time, synthesized against measured BOLD"})
+        return path
+
+    def write_task_map(
+        self, recording: Recording, contrast: str, side: str, image: nib.Nifti1Image, told: Mapping[str, Any]
+    ) -> Path:
+        """Write the z map of a contrast.
+
+        Parameters
+        ----------
+        recording : Recording
+        contrast : str
+            See :func:`labels_of`.
+        side : str
+            "measured" or "synthesized".
+        image : Nifti1Image
+        told : mapping
+            What else the sidecar tells.
+        """
+        desc, description = {
+            "measured": ("measured", "First-level GLM of the measured BOLD: z of the contrast"),
+            "synthesized": (
+                "synth",
+                "First-level GLM of BOLD synthesized from EEG by bids_eeg2fmri, not a measurement: effect of the contrast in the "
+                "synthesized series, as z in the noise of the measured series. The models of all held-out blocks together have "
+                "seen the whole run, so likeness to the map of the measured run is no evidence; see task in the summary",
+            ),
+        }[side]
+        path = self.folder(recording, "func") / f"{recording.name}_contrast-{contrast}_desc-{desc}_statmap.nii.gz"
+        required = {"Description": description, "Units": "z", "Sources": self.sources(recording)}
+        self._write_image(path, image, required | dict(told))
         return path
 
     def write_volumes(self, recording: Recording, table: pd.DataFrame) -> Path:
@@ -242,9 +279,61 @@ class Derivatives:
         """Read the summary of one participant."""
         return json.loads((self.root / f"sub-{subject}" / f"sub-{subject}_summary.json").read_text())
 
+    def list_done(self) -> list[str]:
+        """List the labels of participants who have a summary."""
+        return sorted(path.parent.name.removeprefix("sub-") for path in self.root.glob("sub-*/sub-*_summary.json"))
+
+    def read_group_summary(self) -> dict[str, Any]:
+        """Read the summary of the group level.
+
+        Raises
+        ------
+        MissingFilesError
+            If there is none.
+        """
+        path = self.root / "group_summary.json"
+        try:
+            return json.loads(path.read_text())
+        except FileNotFoundError:
+            raise MissingFilesError(
+                f"{path}: expected results of the group level, found none; run `bids_eeg2fmri <bids_dir> <output_dir> group` "
+                "first"
+            ) from None
+
     def write_report(self, name: str, html: str) -> Path:
         self._write_text(f"{name}.html", html)
         return self.root / f"{name}.html"
+
+    def write_citation(self, text: str, bibliography: str) -> list[Path]:
+        """Write the methods in words with what they cite."""
+        contents = {"CITATION.md": text, "CITATION.bib": bibliography}
+        for name, content in contents.items():
+            self._write_text(Path("logs", name), content)
+        return [self.root / "logs" / name for name in contents]
+
+    def create_log(self, level: str) -> Path:
+        """Make an empty file for the log of this process.
+
+        Raises
+        ------
+        OutputError
+            If it can't be created.
+        """
+        stem = f"{level}_{datetime.datetime.now():%Y%m%dT%H%M%S}_{os.getpid()}"
+        folder, number = self.root / "logs", 1
+        try:
+            folder.mkdir(exist_ok=True)
+            while True:
+                path = folder / f"{stem}{f'_{number}' if number > 1 else ''}.log"
+                try:
+                    path.touch(exist_ok=False)
+                    return path
+                except FileExistsError:  # in containers that start together, processes have the same numbers
+                    number += 1
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: expected a folder to write a log to, found {error.strerror or error}; choose another output"
+            ) from error
 
     def write_group(self, summary: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
         for name, table in tables.items():
@@ -310,6 +399,27 @@ class Derivatives:
             image.to_filename(part)
         if sidecar is not None:
             self._write_text(str(relative).removesuffix(".nii.gz") + ".json", _json(sidecar))
+
+
+def labels_of(names: Sequence[str]) -> list[str]:
+    """Make labels for file names: letters and digits, unlike each other also where capitals don't count.
+
+    Examples
+    --------
+    >>> labels_of(["faces", "faces - houses", "Fäces", "<顔>", "<手>"])
+    ['faces', 'facesMinusHouses', 'Faces2', 'contrast4', 'contrast5']
+    """
+    labels: list[str] = []
+    for number, name in enumerate(names, 1):
+        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+        first, *others = re.findall("[0-9A-Za-z]+", plain.replace(" - ", " minus ")) or [f"contrast{number}"]
+        # A name of a file has at most 255 characters.
+        label = wanted = (first + "".join(word[0].upper() + word[1:] for word in others))[:80]
+        copy = 2
+        while label.lower() in (taken.lower() for taken in labels):
+            label, copy = f"{wanted}{copy}", copy + 1
+        labels.append(label)
+    return labels
 
 
 def _readable(value: Any) -> str:

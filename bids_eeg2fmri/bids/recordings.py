@@ -44,6 +44,12 @@ class Recording:
         return self.file.name.split(".")[0].rpartition("_")[0]
 
     @property
+    def session(self) -> str | None:
+        """The label without ``ses-``."""
+        labels = [part.removeprefix("ses-") for part in self.name.split("_") if part.startswith("ses-")]
+        return labels[0] if labels else None
+
+    @property
     def file(self) -> Path:
         """The file that it is known by: no other recording of the participant has it as its BOLD, or has its EEG alone."""
         path = self.bold or self.eeg

@@ -1,6 +1,7 @@
 """Bring EEG of any rate and length to the rate that spectra need, a stretch at a time."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import mne
 import numpy as np
@@ -24,6 +25,13 @@ class Signals:
     def end_s(self) -> float:
         return self.start_s + self.data.shape[1] / self.sfreq
 
+    def of(self, channels: Sequence[str]) -> "Signals":
+        """Some of the channels, in the order asked for."""
+        if tuple(channels) == self.channels:
+            return self
+        rows = [self.channels.index(channel) for channel in channels]
+        return replace(self, data=self.data[rows], channels=tuple(channels))
+
 
 def downsample(
     raw: mne.io.BaseRaw,
@@ -32,6 +40,7 @@ def downsample(
     lowest_sfreq: float = 200.0,
     start_s: float = 0.0,
     stop_s: float = np.inf,
+    optional: Collection[str] = (),
 ) -> Signals:
     """Read channels at the lowest rate not under ``lowest_sfreq`` that divides the file's own.
 
@@ -48,11 +57,13 @@ def downsample(
         In Hz.
     start_s, stop_s : float
         What is needed of the file: the EEG may be hours longer than the BOLD, or hold several runs.
+    optional : collection of str
+        Channels that may hold nothing of use.
 
     Raises
     ------
     InputDataError
-        If a channel holds a value that is not finite, or never changes.
+        If a channel that is not optional holds a value that is not finite, or never changes.
     """
     sfreq = raw.info["sfreq"]
     factor = max(1, int(sfreq / lowest_sfreq))
@@ -81,7 +92,8 @@ def downsample(
         decimated = upfirdn(taps, chunk, 1, factor, axis=1)
         data[:, first - begin : last - begin] = decimated[:, 20 : 20 + last - first]
 
-    _refuse_useless(channels, low, high)
+    needed = [channel not in optional for channel in channels]
+    _refuse_useless(np.array(channels)[needed], low[needed], high[needed])
     return Signals(data, sfreq / factor, tuple(channels), begin * factor / sfreq)
 
 

@@ -1,10 +1,15 @@
 """What needs no EEG, and the linear model that every network has to beat."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
+# A response to what came longer before the first volume is over by then (nilearn leaves such events out as well).
+EARLIEST_S = -24.0
+# The cardiac response is taken this much later than Chang et al. have it; people differ by seconds.
+CARDIAC_LAGS_S = (-6.0, -3.0, 0.0, 3.0, 6.0)
 # Field's usual bands, in Hz; those beyond a spectrum are left out.
 BANDS_HZ = ((2, 4), (4, 8), (8, 13), (13, 30), (30, 45))
 
@@ -45,7 +50,12 @@ class Ridge:
 
 
 def fit_ridge(
-    features: np.ndarray, targets: np.ndarray, inner: Sequence[tuple[np.ndarray, np.ndarray]], *, independent: float
+    features: np.ndarray,
+    targets: np.ndarray,
+    inner: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    independent: float,
+    least_scale: float = 0.0,
 ) -> Ridge:
     """Fit a ridge; penalty and gains are chosen on inner splits, as epochs and gains of a network are.
 
@@ -59,6 +69,9 @@ def fit_ridge(
         Samples to fit and samples to judge by.
     independent : float
         See :func:`shrinkage`.
+    least_scale : float
+        Features of a smaller standard deviation, or of none, are left out. A condition that the training samples hold
+        nothing of but the end of a response would tower over everything in the test samples.
 
     References
     ----------
@@ -68,7 +81,7 @@ def fit_ridge(
     penalties = np.logspace(-2, 4, 19) * features.shape[1]
     predictions: list[list[np.ndarray]] = [[] for _ in penalties]
     for learn, judge in inner:
-        solver = _Solver(features[learn], targets[learn])
+        solver = _Solver(features[learn], targets[learn], least_scale)
         for i, penalty in enumerate(penalties):
             predictions[i].append(solver.ridge(penalty).predict(features[judge]))
     measured = [targets[judge] for _, judge in inner]
@@ -76,7 +89,7 @@ def fit_ridge(
         np.argmin([sum(np.sum((m - p) ** 2) for m, p in zip(measured, tried, strict=True)) for tried in predictions])
     )
     gains = shrinkage(predictions[best], measured, independent=independent)
-    whole = _Solver(features, targets).ridge(penalties[best])
+    whole = _Solver(features, targets, least_scale).ridge(penalties[best])
     return Ridge(whole.features, whole.mean, whole.scale, whole.weights, gains, float(penalties[best]))
 
 
@@ -110,10 +123,10 @@ def shrinkage(predicted: Sequence[np.ndarray], measured: Sequence[np.ndarray], *
 class _Solver:
     """One eigendecomposition of the kernel serves every penalty."""
 
-    def __init__(self, features: np.ndarray, targets: np.ndarray):
+    def __init__(self, features: np.ndarray, targets: np.ndarray, least_scale: float):
         self.mean = features.mean(0)
         scale = features.std(0)
-        self.scale = np.where(scale > 0, scale, 1)
+        self.scale = np.where(scale > least_scale, scale, np.inf)
         self.features = (features - self.mean) / self.scale
         self.eigenvalues, self.vectors = np.linalg.eigh((self.features @ self.features.T).astype(np.float64))
         self.rotated = self.vectors.T @ (targets - targets.mean(0))
@@ -138,3 +151,133 @@ def time_features(
     longest = float(n_volumes.max()) * tr_s
     order = np.arange(1, max(2, int(2 * longest / shortest_period_s)) + 1)
     return np.cos(np.pi * ((volume + 0.5) / n_volumes)[:, None] * order).astype(np.float32)
+
+
+def list_conditions(tables: Iterable[pd.DataFrame | None]) -> list[str]:
+    """List the trial types that occur at least twice in the runs' events: what occurs once can't be learned from.
+
+    Empty where all events are of one type: that of any event tells the same.
+    """
+    types = [_trial_types(table) for table in tables if table is not None]
+    counts = pd.concat(types).value_counts() if types else pd.Series(dtype=int)
+    return sorted(counts.index[counts > 1]) if len(counts) > 1 else []
+
+
+def schedule_features(
+    events: pd.DataFrame | None, n_volumes: int, tr_s: float, conditions: Sequence[str] | None = None
+) -> np.ndarray:
+    """Convolve events with the hemodynamic response, its derivative and dispersion: what the task's schedule tells.
+
+    Any event comes first, then each condition; so a type of its own for every trial leaves something to learn. The clock
+    (:func:`time_features`) is left out: it is a baseline by itself, and slow cosines that tell little would share the
+    schedule's penalty and weaken it.
+
+    Parameters
+    ----------
+    events : DataFrame or None
+        ``onset`` in s from the first volume, ``duration`` in s (what is missing or negative counts as 0), ``trial_type``
+        where there is one; ``n/a`` is a type like any other. None gives zeros.
+    n_volumes : int
+    tr_s : float
+    conditions : sequence of str or None
+        Trial types of all runs, so that the columns of different runs are the same; None takes those of this one.
+
+    Returns
+    -------
+    array of shape (n_volumes, 3 * (1 + conditions))
+        At the middle of each volume. No column where there are neither events nor conditions.
+
+    References
+    ----------
+    Friston, K. J. et al. (1998). Event-related fMRI: characterizing differential responses. NeuroImage 7, 30-40.
+    """
+    from nilearn.glm.first_level import compute_regressor
+
+    if events is None:
+        return np.zeros((n_volumes, 3 * (1 + len(conditions)) if conditions is not None else 0), dtype=np.float32)
+    conditions = list_conditions([events]) if conditions is None else conditions
+    onsets = pd.to_numeric(events["onset"], errors="coerce").to_numpy(float)
+    durations = _numbers(events["duration"]).clip(min=0) if "duration" in events else np.zeros(len(events))
+    end = onsets + durations
+    middle = (np.arange(n_volumes) + 0.5) * tr_s
+    inside = (end >= EARLIEST_S) & (onsets < n_volumes * tr_s)  # False where the onset is missing
+    onsets = np.maximum(onsets, EARLIEST_S)
+    types = _trial_types(events).to_numpy()
+    columns = []
+    for chosen in (inside, *(inside & (types == condition) for condition in conditions)):
+        if not chosen.any():
+            columns.append(np.zeros((n_volumes, 3)))
+            continue
+        condition = np.array([onsets[chosen], (end - onsets)[chosen], np.ones(np.count_nonzero(chosen))])
+        earliest = EARLIEST_S - middle[0]
+        columns.append(
+            compute_regressor(condition, "spm + derivative + dispersion", middle, min_onset=earliest - 1e-3)[0]
+        )
+    return np.hstack(columns).astype(np.float32)
+
+
+def _trial_types(events: pd.DataFrame) -> pd.Series:
+    if "trial_type" not in events:
+        return pd.Series("n/a", index=events.index, dtype=object)
+    return events["trial_type"].astype(object).where(events["trial_type"].notna(), "n/a").astype(str)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    return np.nan_to_num(pd.to_numeric(column, errors="coerce").to_numpy(float))
+
+
+def cardiac_response(times_s: np.ndarray) -> np.ndarray:
+    """Sample the BOLD response to a faster heart.
+
+    References
+    ----------
+    Chang, C., Cunningham, J. P. & Glover, G. H. (2009). Influence of heart rate on the BOLD signal: the cardiac response
+    function. NeuroImage 44, 857-869.
+    """
+    times_s = np.maximum(times_s, 0)
+    late = np.exp(-0.5 * (times_s - 12) ** 2 / 9) / np.sqrt(2 * np.pi * 9)
+    return 0.6 * times_s**2.7 * np.exp(-times_s / 1.6) - 16 * late
+
+
+def cardiac_features(beats_s: np.ndarray, onsets_s: np.ndarray) -> np.ndarray:
+    """Convolve the heart rate with the cardiac response function, at several lags.
+
+    The rate is the mean within 6 s, as Chang et al. have it; an interval that differs by more than a quarter from those
+    around it (a beat that was missed, or seen twice) is not used. Where there are no beats the rate is as at the nearest.
+
+    Parameters
+    ----------
+    beats_s : array of shape (beats,)
+        At least two.
+    onsets_s : array of shape (volumes,)
+        On the same clock.
+
+    Returns
+    -------
+    array of shape (volumes, len(CARDIAC_LAGS_S))
+        Deviation from the mean, in beats per minute times s.
+    """
+    from scipy.ndimage import median_filter, uniform_filter1d
+
+    step_s, response_s = 0.25, 30.0
+    intervals = np.diff(beats_s)
+    usual = np.abs(intervals / median_filter(intervals, 11, mode="nearest") - 1) < 0.25
+    middles = (beats_s[1:] + beats_s[:-1]) / 2
+    reach = max(CARDIAC_LAGS_S)
+    grid = np.arange(onsets_s[0] - response_s - reach, onsets_s[-1] + reach + 6, step_s)
+    rate = uniform_filter1d(np.interp(grid, middles[usual], 60 / intervals[usual]), round(6 / step_s), mode="nearest")
+    response = cardiac_response(np.arange(0, response_s, step_s)) * step_s
+    bold = np.convolve(rate - rate.mean(), response)[: len(grid)]
+    return np.stack([np.interp(onsets_s - lag, grid, bold) for lag in CARDIAC_LAGS_S], axis=1).astype(np.float32)
+
+
+def expand_motion(parameters: np.ndarray) -> np.ndarray:
+    """Give six parameters of motion, their change from the volume before, and the squares of all, (volumes, 24).
+
+    References
+    ----------
+    Satterthwaite, T. D. et al. (2013). An improved framework for confound regression and filtering for control of motion
+    artifact. NeuroImage 64, 240-256.
+    """
+    both = np.hstack([parameters, np.diff(parameters, axis=0, prepend=parameters[:1])])
+    return np.hstack([both, both**2]).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,13 +40,59 @@ class Agreement:
     pooled_r : float
         One correlation over all series at once: weighs a series by how much the model says that it changes.
     pooled_skill : float
+    sums : Sums
+        What the pooled numbers are made of, volume by volume, run after run.
+    run : array of shape (volumes,)
+        Number of the run of each.
     """
 
     r: np.ndarray
     skill: np.ndarray
     amplitude: np.ndarray
-    pooled_r: float
-    pooled_skill: float
+    sums: "Sums"
+    run: np.ndarray
+
+    @property
+    def pooled_r(self) -> float:
+        return self.sums.r
+
+    @property
+    def pooled_skill(self) -> float:
+        return self.sums.skill
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over all series: what pooled numbers are made of, so that they can be made again of some volumes.
+
+    Attributes
+    ----------
+    product, measured, predicted, error : arrays of shape (volumes,) or of any other that is summed over its last axis
+        Of measurement times prediction, of the squares of either, and of their difference squared.
+    """
+
+    product: np.ndarray
+    measured: np.ndarray
+    predicted: np.ndarray
+    error: np.ndarray
+
+    @property
+    def r(self) -> Any:
+        """One correlation over all series at once."""
+        measured, predicted = self.measured.sum(-1), self.predicted.sum(-1)
+        return _plain(_ratio(self.product.sum(-1), np.sqrt(measured * _changing(predicted, measured))))
+
+    @property
+    def skill(self) -> Any:
+        """1 - squared error / squared error of the mean image; 0 if nothing was measured."""
+        measured = self.measured.sum(-1)
+        return _plain(np.where(measured > 0, 1 - _ratio(self.error.sum(-1), measured), 0.0))
+
+    @property
+    def amplitude(self) -> Any:
+        """Standard deviation of the prediction over that of the measurement."""
+        measured = self.measured.sum(-1)
+        return _plain(np.sqrt(_ratio(_changing(self.predicted.sum(-1), measured), measured)))
 
 
 def residual_maker(nuisance: np.ndarray) -> np.ndarray:
@@ -67,26 +114,43 @@ def measure_agreement(courses: Sequence[Course]) -> Agreement:
     """
     n = courses[0].measured.shape[1]
     product, of_measured, of_predicted, of_error, raw = (np.zeros(n) for _ in range(5))
+    by_volume: list[np.ndarray] = []
     for course in courses:
         q = residual_maker(course.nuisance).astype(np.float32)
         measured = course.measured - q @ (q.T @ course.measured)
         predicted = course.predicted - q @ (q.T @ course.predicted)
         raw += np.einsum("ij,ij->j", course.measured, course.measured, dtype=np.float64)
-        product += np.einsum("ij,ij->j", measured, predicted, dtype=np.float64)
-        of_measured += np.einsum("ij,ij->j", measured, measured, dtype=np.float64)
-        of_predicted += np.einsum("ij,ij->j", predicted, predicted, dtype=np.float64)
+        rows = []
+        for total, (a, b) in zip(
+            (product, of_measured, of_predicted),
+            ((measured, predicted), (measured, measured), (predicted, predicted)),
+            strict=True,
+        ):
+            total += np.einsum("ij,ij->j", a, b, dtype=np.float64)
+            rows.append(np.einsum("ij,ij->i", a, b, dtype=np.float64))
         predicted -= measured
         of_error += np.einsum("ij,ij->j", predicted, predicted, dtype=np.float64)
+        rows.append(np.einsum("ij,ij->i", predicted, predicted, dtype=np.float64))
+        by_volume.append(np.stack(rows))
     # A constant in single precision leaves residuals of some 1e-7; they are no variance.
     of_measured = np.where(of_measured > 1e-12 * raw, of_measured, 0)
-    of_predicted = np.where(of_predicted > 1e-10 * np.maximum(of_measured, 1e-30), of_predicted, 0)
+    of_predicted = _changing(of_predicted, of_measured)
     return Agreement(
         r=_ratio(product, np.sqrt(of_measured * of_predicted)),
         skill=np.where(of_measured > 0, 1 - _ratio(of_error, of_measured), 0),
         amplitude=np.sqrt(_ratio(of_predicted, of_measured)),
-        pooled_r=float(_ratio(product.sum(), np.sqrt(of_measured.sum() * of_predicted.sum()))),
-        pooled_skill=float(1 - _ratio(of_error.sum(), of_measured.sum())),
+        sums=Sums(*np.concatenate(by_volume, axis=1)),
+        run=np.repeat(np.arange(len(by_volume)), [rows.shape[1] for rows in by_volume]),
     )
+
+
+def _changing(of_predicted: np.ndarray, of_measured: np.ndarray) -> np.ndarray:
+    """Take for constant what changes by less than rounding does."""
+    return np.where(of_predicted > 1e-10 * np.maximum(of_measured, 1e-30), of_predicted, 0)
+
+
+def _plain(value: np.ndarray) -> Any:
+    return float(value) if value.ndim == 0 else value
 
 
 def _ratio(numerator, denominator):

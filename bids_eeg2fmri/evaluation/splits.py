@@ -1,28 +1,192 @@
-"""Which volumes are learned from and which are judged."""
+"""Which volumes are learned from and which are judged: a split that leaks can't be made."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import InitVar, dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from bids_eeg2fmri.errors import InputDataError
 
+By = Literal["blocks", "run", "session", "participant"]
+
 FEWEST_TRAINING_VOLUMES = 20
+# Each unit is left out by itself as long as there are so few; more are dealt into groups.
+MOST_LEFT_OUT_SINGLY = 20
+N_GROUPS = 10
+# Two inner fits of most participants tell when to stop as well as all would.
+MOST_JUDGING_PARTICIPANTS = 2
+# What judges within the training samples, best first: as much apart as what is held out, where there is enough of it.
+INNER: dict[By, tuple[By, ...]] = {
+    "blocks": ("blocks",),
+    "run": ("run", "blocks"),
+    "session": ("session", "run", "blocks"),
+    "participant": ("participant",),
+}
+# Onsets on a measured clock are not exact: what is a gap away by the millisecond is too near.
+ROUNDING_S = 0.001
 
 
-@dataclass(frozen=True)
-class Split:
-    """Positions of samples.
+class LeakageError(AssertionError):
+    """A split would have tested on what was learned from: a mistake of the software, not of the data."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What decides whether one sample tells of another.
 
     Attributes
     ----------
-    train, test : arrays of int
-    inner : list of pairs of arrays of int
-        Parts of ``train``: to fit, and to judge by what is chosen (when to stop, how much to believe).
+    recording : array of int, shape (samples,)
+        Run of each sample. The samples of a run stand together, in the order of time.
+    onset_s : array of shape (samples,)
+        Time of the volume.
+    clock : array of int, shape (samples,)
+        What that time counts on: the EEG recording. Runs that were scanned during the same EEG recording share its clock,
+        and the end of one may be as near to the start of the next as neighbours in a run are.
+    usable : array of bool, shape (samples,)
+        Samples with all their EEG; others are neither trained on nor judged.
+    gap_s : float
+        Samples of one clock that are no further apart tell of each other: they share EEG and a hemodynamic response.
+    session, participant : array of int, shape (samples,), or None
+        None: all are of one.
     """
 
+    recording: np.ndarray
+    onset_s: np.ndarray
+    clock: np.ndarray
+    usable: np.ndarray
+    gap_s: float
+    session: np.ndarray | None = None
+    participant: np.ndarray | None = None
+
+    def __post_init__(self):
+        same_run = np.diff(self.recording) == 0
+        if (np.diff(self.recording) < 0).any() or (np.diff(self.onset_s)[same_run] <= 0).any():
+            raise ValueError("samples: expected run after run, each in the order of time; sort them")
+
+    def __len__(self) -> int:
+        return len(self.recording)
+
+    def units(self, by: By) -> np.ndarray:
+        """Number the run, session or participant of each sample, (samples,)."""
+        units = {"run": self.recording, "session": self.session, "participant": self.participant}[by]
+        return np.zeros(len(self), dtype=int) if units is None else units
+
+    def near(self, held_out: np.ndarray) -> np.ndarray:
+        """Tell which samples are held out or within the gap of one that is; both are masks, (samples,)."""
+        near = held_out.copy()
+        reach = self.gap_s + ROUNDING_S
+        for clock in np.unique(self.clock[held_out]):
+            rows = np.flatnonzero(self.clock == clock)
+            times = self.onset_s[rows]
+            there = np.sort(times[held_out[rows]])
+            near[rows] |= np.searchsorted(there, times + reach, "right") > np.searchsorted(there, times - reach, "left")
+        return near
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Positions of samples, ascending; they can't be changed.
+
+    Attributes
+    ----------
+    samples : Samples
+        What the split is checked against; not kept.
+    train, test : arrays of int
+    inner : sequence of pairs of arrays of int
+        Parts of ``train``: to fit, and to judge by what is chosen (when to stop, how much to believe).
+    by, inner_by : str
+        What is held out, in the split and within its training samples: no run, session or participant is on both sides then.
+
+    Raises
+    ------
+    LeakageError
+        If a sample is on both sides, is not usable, is within the gap of one on the other side, or its run, session or
+        participant is on both sides; or if an inner part is not one of the training samples.
+    """
+
+    samples: InitVar[Samples]
     train: np.ndarray
     test: np.ndarray
-    inner: list[tuple[np.ndarray, np.ndarray]]
+    inner: Sequence[tuple[np.ndarray, np.ndarray]]
+    by: By = field(kw_only=True)
+    inner_by: By = field(kw_only=True)
+
+    def __post_init__(self, samples: Samples):
+        inner = tuple((_sealed(learn), _sealed(judge)) for learn, judge in self.inner)
+        for name, value in (("train", _sealed(self.train)), ("test", _sealed(self.test)), ("inner", inner)):
+            object.__setattr__(self, name, value)
+        _refuse_leakage(samples, self.train, self.test, self.by, "split")
+        for number, (learn, judge) in enumerate(inner):
+            where = f"inner split {number}"
+            _refuse_leakage(samples, learn, judge, self.inner_by, where)
+            outside = np.setdiff1d(np.concatenate([learn, judge]), self.train)
+            if len(outside):
+                raise LeakageError(f"{where}: expected training samples only, found sample {outside[0]}")
+
+
+def hold_out(samples: Samples, by: By, *, n_folds: int) -> list[Split]:
+    """Hold out one part of the samples after the other, so that each usable one is tested once.
+
+    Neighbouring windows share EEG and a hemodynamic response, so a shuffled split would test on what was learned. Within
+    the training samples a part of the same kind judges, or a block in time where there are too few of them.
+
+    Parameters
+    ----------
+    by : str
+        "blocks": contiguous parts of each run. "run", "session", "participant": each by itself up to 20 of them, in ten
+        groups if there are more.
+    n_folds : int
+        Blocks of each run; also the most inner splits.
+
+    Raises
+    ------
+    InputDataError
+        If there are fewer than two runs or sessions or three participants, or too few volumes are left to learn from.
+
+    Examples
+    --------
+    A run of 90 volumes, 2 s each, in three blocks; volumes up to 10 s before the second one are not learned from.
+
+    >>> run = np.zeros(90, int)
+    >>> samples = Samples(run, 2.0 * np.arange(90), clock=run, usable=np.ones(90, bool), gap_s=10.0)
+    >>> split = hold_out(samples, "blocks", n_folds=3)[1]
+    >>> split.test.min(), split.test.max(), 24 in split.train, 25 in split.train
+    (np.int64(30), np.int64(59), True, False)
+    """
+    if by != "blocks":
+        found = len(np.unique(samples.units(by)[samples.usable]))
+        if by == "participant" and found < 3:
+            raise InputDataError(f"expected at least 3 participants to transfer between, found {found}")
+        if found < 2:
+            raise InputDataError(
+                f"expected at least 2 {by}s to hold out one after the other, found {found}; set training.hold_out to "
+                '"blocks", which parts of one run are enough for'
+            )
+    folds = folds_of(samples, by, n_folds=n_folds)
+    splits = []
+    for fold in range(folds.max() + 1):
+        held_out = folds == fold
+        train = np.flatnonzero(samples.usable & ~samples.near(held_out))
+        inner_by, inner = _inner(samples, train, by, n_folds)
+        splits.append(Split(samples, train, np.flatnonzero(samples.usable & held_out), inner, by=by, inner_by=inner_by))
+    return splits
+
+
+def learn_from_all(samples: Samples, by: By, *, n_folds: int) -> Split:
+    """Train on everything; what would be held out judges a fit of the rest. See :func:`hold_out`."""
+    train = np.flatnonzero(samples.usable)
+    inner_by, inner = _inner(samples, train, by, n_folds)
+    return Split(samples, train, np.array([], dtype=int), inner, by=by, inner_by=inner_by)
+
+
+def folds_of(samples: Samples, by: By, *, n_folds: int) -> np.ndarray:
+    """Number the fold that each sample, usable or not, is held out in, (samples,)."""
+    if by == "blocks":
+        return np.concatenate([block_of_volume(n, n_folds) for n in np.unique_counts(samples.recording).counts])
+    units, unit = np.unique(samples.units(by), return_inverse=True)
+    return unit if len(units) <= MOST_LEFT_OUT_SINGLY else unit % N_GROUPS
 
 
 def block_of_volume(n_volumes: int, n_folds: int) -> np.ndarray:
@@ -30,107 +194,60 @@ def block_of_volume(n_volumes: int, n_folds: int) -> np.ndarray:
     return np.arange(n_volumes) * n_folds // n_volumes
 
 
-def split_in_blocks(
-    recording: np.ndarray, volume: np.ndarray, usable: np.ndarray, *, n_folds: int, gap: int
-) -> list[Split]:
-    """Hold out one contiguous block of each run after the other.
-
-    Neighbouring windows share EEG and a hemodynamic response, so a shuffled split would test on what was learned. The
-    parts are kept ``gap`` volumes apart for the same reason, the inner ones as well.
-
-    Parameters
-    ----------
-    recording, volume : arrays of shape (samples,)
-        Run and position within it.
-    usable : array of bool, shape (samples,)
-        Samples with all their EEG; others are neither trained on nor judged.
-    n_folds : int
-    gap : int
-        Volumes between a training volume and the nearest one held out.
-
-    Raises
-    ------
-    InputDataError
-        If too few volumes are left to learn from.
-
-    Examples
-    --------
-    >>> [split] = split_in_blocks(np.zeros(90, int), np.arange(90), np.ones(90, bool), n_folds=3, gap=5)[1:2]
-    >>> split.test.min(), split.test.max(), 24 in split.train, 25 in split.train
-    (np.int64(30), np.int64(59), True, False)
-    """
-    block = _blocks(recording, volume, n_folds)
-    splits = []
-    for fold in range(n_folds):
-        held_out = block == fold
-        train = np.flatnonzero(usable & ~_near(recording, volume, held_out, gap))
-        inner = _inner(recording, volume, usable, train, [block == b for b in range(n_folds) if b != fold], gap)
-        if not inner:
-            raise InputDataError(
-                f"expected at least {FEWEST_TRAINING_VOLUMES} volumes to learn from when two blocks of 1/{n_folds} and the "
-                f"{gap} volumes around them are held out, found fewer among {usable.sum()} usable ones; longer runs or more "
-                "of them are needed to train"
-            )
-        splits.append(Split(train, np.flatnonzero(usable & held_out), inner))
-    return splits
+def _inner(samples: Samples, train: np.ndarray, by: By, n_folds: int) -> tuple[By, list[tuple[np.ndarray, np.ndarray]]]:
+    """Hold out parts once more within the training samples, where enough is left to learn from."""
+    training = np.zeros(len(samples), dtype=bool)
+    training[train] = True
+    for kind in INNER[by]:
+        of_kind = folds_of(samples, "blocks", n_folds=n_folds) if kind == "blocks" else samples.units(kind)
+        most = MOST_JUDGING_PARTICIPANTS if kind == "participant" else n_folds
+        there = np.unique(of_kind[train])
+        inner = []
+        for part in there[:: max(1, len(there) // most)][:most]:
+            judged = of_kind == part
+            judge = np.flatnonzero(training & judged)
+            learn = np.flatnonzero(training & ~samples.near(judged))
+            if len(judge) > 2 and len(learn) >= FEWEST_TRAINING_VOLUMES:
+                inner.append((learn, judge))
+        if inner:
+            return kind, inner
+    parts = f"two blocks of 1/{n_folds}" if by == "blocks" else f"a {by} and a part of the others"
+    raise InputDataError(
+        f"expected at least {FEWEST_TRAINING_VOLUMES} volumes to learn from when {parts} and the {samples.gap_s:g} s around "
+        f"them are held out, found fewer among {samples.usable.sum()} usable ones; longer runs or more of them are needed "
+        "to train"
+    )
 
 
-def split_inner(recording: np.ndarray, volume: np.ndarray, usable: np.ndarray, *, n_folds: int, gap: int) -> Split:
-    """Train on everything; each block of the runs judges a fit of the others."""
-    train = np.flatnonzero(usable)
-    block = _blocks(recording, volume, n_folds)
-    inner = _inner(recording, volume, usable, train, [block == fold for fold in range(n_folds)], gap)
-    return Split(train, np.array([], dtype=int), inner)
+def _sealed(positions: np.ndarray) -> np.ndarray:
+    sealed = np.array(positions)
+    sealed.flags.writeable = False
+    return sealed
 
 
-def _blocks(recording: np.ndarray, volume: np.ndarray, n_folds: int) -> np.ndarray:
-    """Number the block of each sample within its run."""
-    block = np.full(len(volume), -1)
-    for run in np.unique(recording):
-        rows = recording == run
-        block[rows] = block_of_volume(rows.sum(), n_folds)[volume[rows]]
-    return block
-
-
-def _inner(recording, volume, usable, train, blocks, gap) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Hold out each block once more within the training samples, where enough is left to learn from."""
-    inner = []
-    for judged in blocks:
-        judge = np.intersect1d(np.flatnonzero(usable & judged), train)
-        learn = np.intersect1d(np.flatnonzero(usable & ~_near(recording, volume, judged, gap)), train)
-        if len(judge) > 2 and len(learn) >= FEWEST_TRAINING_VOLUMES:
-            inner.append((learn, judge))
-    return inner
-
-
-def split_by_participant(participant: np.ndarray, held_out: int, *, usable: np.ndarray) -> Split:
-    """Hold out a participant; up to two others judge when to stop and what to believe.
-
-    Raises
-    ------
-    InputDataError
-        If fewer than three participants are there.
-    """
-    others = [int(p) for p in np.unique(participant[usable]) if p != held_out]
-    if len(others) < 2:
-        raise InputDataError(f"expected at least 3 participants to transfer between, found {len(others) + 1}")
-    train = np.flatnonzero(usable & (participant != held_out))
-    return Split(train, np.flatnonzero(usable & (participant == held_out)), inner_participants(participant, train))
-
-
-def inner_participants(participant: np.ndarray, train: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Let up to two training participants judge a fit of the others."""
-    others = np.unique(participant[train])
-    judges = others[:: max(1, len(others) // 2)][:2]
-    return [(train[participant[train] != judge], train[participant[train] == judge]) for judge in judges]
-
-
-def _near(recording: np.ndarray, volume: np.ndarray, held_out: np.ndarray, gap: int) -> np.ndarray:
-    """Samples that are held out or at most ``gap`` volumes away from one that is."""
-    near = held_out.copy()
-    for run in np.unique(recording[held_out]):
-        rows = np.flatnonzero(recording == run)
-        inside = volume[rows][held_out[rows]]
-        distance = np.abs(volume[rows][:, None] - inside[None]).min(1)
-        near[rows] |= distance <= gap
-    return near
+def _refuse_leakage(samples: Samples, learn: np.ndarray, judge: np.ndarray, by: By, where: str) -> None:
+    """Compare the two sides of a split, whoever made it."""
+    for side in (learn, judge):
+        # A mask or a negative position would silently mean other samples than it seems to.
+        if not np.issubdtype(side.dtype, np.integer) or side.ndim != 1:
+            raise LeakageError(f"{where}: expected positions in one dimension, found {side.dtype} {side.shape}")
+        if len(side) and (side[0] < 0 or side[-1] >= len(samples) or (np.diff(side) <= 0).any()):
+            raise LeakageError(f"{where}: expected ascending positions from 0 to {len(samples) - 1}, each once")
+        unusable = side[~samples.usable[side]]
+        if len(unusable):
+            raise LeakageError(f"{where}: expected usable samples only, found sample {unusable[0]}")
+    both = np.intersect1d(learn, judge)
+    if len(both):
+        raise LeakageError(f"{where}: expected each sample on one side, found sample {both[0]} on both")
+    held_out = np.zeros(len(samples), dtype=bool)
+    held_out[judge] = True
+    near = learn[samples.near(held_out)[learn]]
+    if len(near):
+        raise LeakageError(
+            f"{where}: expected more than {samples.gap_s:g} s between what is learned from and what is held out, found "
+            f"sample {near[0]} (run {samples.recording[near[0]]}, {samples.onset_s[near[0]]:g} s) nearer"
+        )
+    if by != "blocks":
+        shared = np.intersect1d(samples.units(by)[learn], samples.units(by)[judge])
+        if len(shared):
+            raise LeakageError(f"{where}: expected each {by} on one side, found {by} {shared[0]} on both")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_eeg2fmri.reports.figures import BLUE, GREY, INK, ORANGE, PINK, Picture, blank, picture
+from bids_eeg2fmri.reports.figures import BLUE, GREY, INK, MOST_AS_LINES, ORANGE, PINK, Picture, blank, picture
 from bids_eeg2fmri.reports.wording import count, number, ranges
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def draw_alignment(entry: Mapping[str, Any]) -> Picture | None:
             + below
             + " ".join(describe_clock(entry)),
             caption=_how_to_read(series, compared=compared),
+            pixels=len(series.onsets_s) > MOST_AS_LINES,
         )
 
 
@@ -219,7 +220,7 @@ def _draw_residuals(axes: "Axes", series: _Series) -> None:
     axes.set_ylim(-reach, reach)
     axes.set_ylabel("late by (ms)")
     axes.set_title("Markers, against the clock model", pad=22)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=3, fontsize=9.5, columnspacing=1.2,
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1, ncols=3, fontsize=10, columnspacing=1.2,
                 handletextpad=0.5, handlelength=1.4, borderpad=0)  # fmt: skip
 
 

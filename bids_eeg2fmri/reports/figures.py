@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from bids_eeg2fmri.reports.wording import count, number, p_value, place
+from bids_eeg2fmri.reports.wording import count, number, percent, place
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Distinct for color-blind eyes and in print (Okabe and Ito).
 INK, GREY, BLUE, ORANGE, GREEN, PINK = "#1c2330", "#8a919c", "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+# Lines and dots of more volumes are smaller as pixels.
+MOST_AS_LINES = 400
 # Wide enough for a column on a desktop; its letters are still read when a phone makes it 340 pixels wide.
 WIDTH_INCH = 5.2
 
@@ -53,8 +56,8 @@ def blank(height_inch: float, *, layout: Literal["constrained"] | None = "constr
 
     style: Any = {
         "font.family": "DejaVu Sans",  # comes with matplotlib
-        "font.size": 10.5,
-        "axes.titlesize": 10.5,
+        "font.size": 11,
+        "axes.titlesize": 11,
         "axes.titlelocation": "left",
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -79,84 +82,27 @@ def picture(figure: "Figure", *, alt: str, caption: str = "", pixels: bool = Fal
     """Turn a figure into a picture: lines as SVG, images as pixels."""
     buffer = io.BytesIO()
     if pixels:
-        figure.savefig(buffer, format="png", dpi=144, pil_kwargs={"optimize": True})
+        figure.savefig(buffer, format="png", dpi=144)
+        content = _fewer_colors(buffer)
     else:
         figure.savefig(buffer, format="svg", metadata={"Date": None})
+        # Hundredths of a point are not seen, and the digits after them are half of the file.
+        content = re.sub(
+            rb' (?:d|x|y)="[^"]*"', lambda found: re.sub(rb"(\.\d\d)\d+", rb"\1", found[0]), buffer.getvalue()
+        )
     kind = "png" if pixels else "svg+xml"
-    uri = f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    uri = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     width, height = figure.get_size_inches()
     return Picture(uri, alt, caption, round(96 * width), round(96 * height))
 
 
-def draw_chance(chance: Mapping[str, Any]) -> Picture:
-    """Show the r of predictions that were shifted in time, and the r of the true alignment among them."""
-    null = np.array(chance["null_pooled_r"], dtype=float)
-    observed, p = float(chance["pooled_r"]), chance.get("p")
-    reached = int(np.sum(null >= observed))
-    with blank(2.9) as figure:
-        axes = figure.subplots()
-        edges = np.histogram_bin_edges(null, bins=min(40, max(8, len(null) // 15))).tolist()
-        axes.hist(null, bins=edges, color=GREY, label="shifted in time: chance")
-        axes.axvline(observed, color=ORANGE, linewidth=2.5, label=f"true alignment: r = {number(observed, 3)}")
-        axes.set_xlabel("r over the whole brain")
-        axes.set_ylabel("number of shifts")
-        # Above the axes, where no bar can lie under it.
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, fontsize=9.5)
-        return picture(
-            figure,
-            alt=f"Histogram of r for {count(len(null), 'shift')} of the prediction in time, from {number(null.min(), 3)} to "
-            f"{number(null.max(), 3)}. The r at the true alignment, {number(observed, 3)}, is reached or exceeded by "
-            f"{reached} of them; p = {p_value(p)}.",
-            caption="A shift keeps everything of the prediction but its timing. If the line lies within the grey bars, the "
-            "prediction is no better than one that has nothing to do with the EEG of the moment.",
-        )
+def _fewer_colors(png: io.BytesIO) -> bytes:
+    """Keep the 256 colors that serve a picture best: its bytes are a third of those of all colors."""
+    from PIL import Image
 
-
-def draw_spectra(spectrum: Mapping[str, Any]) -> Picture:
-    """Show the mean power of each channel over frequency."""
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-
-    freqs = np.array(spectrum["freqs_hz"], dtype=float)
-    power = np.array(spectrum["mean_db"], dtype=float) + 120  # from V^2 to microvolt^2
-    names = spectrum["channels"]
-    middle = np.median(power, axis=0)
-    distance = (power - middle).mean(axis=1)
-    farthest = int(np.argmax(np.abs(distance)))
-    front = np.array(
-        [np.nan if xyz is None else xyz[1] for xyz in spectrum.get("positions_m") or [None] * len(names)], float
-    )
-    known = np.isfinite(front)
-    with blank(3.2) as figure:
-        axes = figure.subplots()
-        if known.any() and np.ptp(front[known]) > 0:
-            # The light end of the scale would not be seen on white.
-            scale = colormaps["viridis"].resampled(256)
-            shade = (front - front[known].min()) / np.ptp(front[known])
-            colors = [scale(0.85 * s) if k else GREY for s, k in zip(shade, known, strict=True)]
-            bar = figure.colorbar(
-                ScalarMappable(cmap=scale), ax=axes, aspect=30, ticks=[0, 0.85], boundaries=np.linspace(0, 0.85, 50)
-            )
-            bar.ax.set_yticklabels(["back", "front"])
-            bar.outline.set_visible(False)
-        else:
-            colors = [GREY] * len(names)
-        for line, color in zip(power, colors, strict=True):
-            axes.plot(freqs, line, color=color, linewidth=0.9, alpha=0.8)
-        axes.plot(freqs, middle, color=INK, linewidth=2.2, label="median of the channels")
-        axes.legend(fontsize=9.5)
-        axes.set_xlabel("frequency (Hz)")
-        axes.set_ylabel("power (dB re 1 µV²/Hz)")
-        peak = _rhythm(freqs, middle)
-        return picture(
-            figure,
-            alt=f"Power of {count(len(names), 'channel')} from {number(freqs[0], 0)} to {number(freqs[-1], 0)} Hz. The median "
-            f"falls from {number(middle[0], 0)} to {number(middle[-1], 0)} dB{peak}. Channel {names[farthest]} "
-            f"lies farthest from it, by {number(distance[farthest], 1)} dB on average.",
-            caption="Mean over the recording, one line per channel, average reference. Farthest from the median: "
-            f"{names[farthest]}, {number(distance[farthest], 1)} dB on average. A channel that stands apart by more than about "
-            "10 dB is worth a look.",
-        )
+    small = io.BytesIO()
+    Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]]) -> Picture:
@@ -165,20 +111,29 @@ def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]]) -> Pict
     Parameters
     ----------
     table : DataFrame
-        ``onset`` and, for each region, ``<name>_measured`` and ``<name>_synthesized``.
+        ``onset`` and, for each region, ``<name>_measured``, ``<name>_synthesized`` and, if known, ``<name>_low`` and
+        ``<name>_high``, between which 95 % of the measurement is to be expected.
     chosen : sequence of (title, region)
     """
     onset = table["onset"].to_numpy(dtype=float)
     time_s = onset - onset[0]
     told: list[str] = []
+    covered: list[str] = []
     with blank(2.3 * len(chosen) + 0.5) as figure:
         panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (title, region) in zip(panels, chosen, strict=True):
-            measured, synthesized = (
-                table[f"{region}_{kind}"].to_numpy(dtype=float) for kind in ("measured", "synthesized")
+            missing = np.full(len(table), np.nan)
+            measured, synthesized, low, high = (
+                table.get(f"{region}_{kind}", pd.Series(missing)).to_numpy(dtype=float)
+                for kind in ("measured", "synthesized", "low", "high")
             )
             r = _correlation(measured, synthesized)
-            axes.plot(time_s, measured, color=GREY, linewidth=1.1, label="measured")
+            known = np.isfinite(measured) & np.isfinite(low) & np.isfinite(high)
+            if known.any():
+                axes.fill_between(time_s, low, high, color=ORANGE, alpha=0.18, linewidth=0, label="95 % band")
+                share = np.mean((measured >= low)[known] & (measured <= high)[known])
+                covered.append(f"{percent(share, 0)} of the measured volumes of {region}")
+            axes.plot(time_s, measured, color="#59616d", linewidth=1.1, label="measured")
             axes.plot(time_s, synthesized, color=ORANGE, linewidth=2, label="synthesized from EEG")
             axes.set_title(f"{title} region, {region}: r = {number(r)}")
             axes.set_ylabel("signal change (%)")
@@ -188,13 +143,21 @@ def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]]) -> Pict
                 "deviation)."
             )
         panels[-1].set_xlabel("time from the first volume (s)")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=9.5)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3, fontsize=10,
+                      columnspacing=1.2, handlelength=1.6)  # fmt: skip
+        band = (
+            f" The band holds {' and '.join(covered)}; 95 % are to be expected. It is as wide as the errors in the other "
+            "held-out blocks."
+            if covered
+            else ""
+        )
         return picture(
             figure,
-            alt="Measured and synthesized signal change over time. " + " ".join(told),
+            alt=f"Measured and synthesized signal change over time. {' '.join(told)}{band}",
             caption="Drift and the mean of each held-out block are removed from both. Best: the region with the highest r over all "
             "recordings, chosen afterwards, which flatters the model; typical: the region with the median r. The synthesized "
-            "course is smaller by nature: a prediction holds only what it is sure of.",
+            f"course is smaller by nature: a prediction holds only what it is sure of.{band}",
+            pixels=len(table) > MOST_AS_LINES,
         )
 
 
@@ -222,7 +185,7 @@ def draw_training(histories: Sequence[Mapping[str, Any]]) -> Picture:
         panels[1].set_ylabel("squared error / variance")
         for axes in panels:
             axes.set_xlabel("epoch")
-        figure.legend(handles=handles, title="fold", loc="outside upper left", ncols=min(len(handles), 5), fontsize=9.5,
+        figure.legend(handles=handles, title="fold", loc="outside upper left", ncols=min(len(handles), 5), fontsize=10,
                       alignment="left", columnspacing=1.2, handlelength=1.6)  # fmt: skip
         lowest = [min(loss) for history in histories for loss in history["validation_loss"] if loss]
         epochs = [int(history["best_epoch"]) for history in histories]
@@ -269,7 +232,7 @@ def draw_participants(rows: Sequence[tuple[str, float, float, float]], *, mean: 
         axes.set_ylim(-0.3, len(rows) + 1)
         axes.locator_params(axis="x", nbins=6)
         axes.set_xlabel("r over the whole brain")
-        figure.legend(loc="outside upper left", fontsize=9.5)
+        figure.legend(loc="outside upper left", fontsize=10)
         return picture(
             figure,
             alt=f"r over the whole brain of {count(len(rows), 'participant')}, from {number(r[0])} ({names[0]}) to "
@@ -289,9 +252,3 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
 def _spread(course: np.ndarray) -> float | None:
     known = course[np.isfinite(course)]
     return float(known.std()) if len(known) else None
-
-
-def _rhythm(freqs: np.ndarray, power: np.ndarray) -> str:
-    """Name the highest peak between 6 and 14 Hz, if there is one."""
-    inner = [i for i in range(1, len(freqs) - 1) if 6 <= freqs[i] <= 14 and power[i - 1] < power[i] >= power[i + 1]]
-    return f", with a peak at {number(freqs[max(inner, key=lambda i: power[i])], 0)} Hz" if inner else ""

@@ -1,19 +1,24 @@
 """The report of one participant: what was done, how good it is, and how far it can be believed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from bids_eeg2fmri.bids.derivatives import Derivatives
-from bids_eeg2fmri.reports import figures, maps
+from bids_eeg2fmri.reports import comparison, eeg, figures, maps, methods
 from bids_eeg2fmri.reports.alignment import describe_clock, draw_alignment
 from bids_eeg2fmri.reports.figures import Picture
 from bids_eeg2fmri.reports.pages import render
-from bids_eeg2fmri.reports.wording import command_line
+from bids_eeg2fmri.reports.viewer import viewer_script, viewers_of
+from bids_eeg2fmri.reports.wording import command_line, number, p_value, percent, place
 
 # Rows that are always shown; the rest unfolds.
 _TOP_REGIONS = 10
+# Recordings with all their pictures, and with some, the map of r and the courses; further ones have none. The page stays
+# below 5 MB, which mail and phones still take.
+_IN_FULL, _IN_BRIEF = 3, 10
+_MOST_CONDITIONS = 4
 _KINDS = {
     "alignment": "onset, marker and residual of each volume; the evidence in the .json beside it",
     "events": "events on the clock of the volumes, for a GLM",
@@ -55,30 +60,109 @@ def participant_report(derivatives: Derivatives, summary: Mapping[str, Any]) -> 
     for position, entry in enumerate(recordings, start=1):
         _add_words(entry, anchor=f"recording-{position}")
     _add_pictures(derivatives, recordings, regions)
+    viewers = viewers_of(derivatives, recordings, summary.get("settings", {}))
+    for entry, viewer in zip(recordings, viewers, strict=True):
+        entry["viewer"] = viewer
     provenance = dict(summary.get("provenance") or {})
     histories = summary.get("training")
-    chance = summary.get("chance")
+    chance = summary.get("chance") or {}
+    scores = comparison.complete_scores(summary.get("scores") or [])
+    models, published = comparison.pivot_published(summary.get("published") or [])
+    text = methods.methods_text(summary)
     return render(
         "participant.html.j2",
         participant=summary["participant_id"],
         covariates=summary.get("covariates", {}),
         verdict=summary.get("verdict") or _no_verdict(recordings),
+        glance=_glance(scores, chance, summary, regions),
         recordings=recordings,
+        script=viewer_script() if any(viewers) else None,
         failed=[entry for entry in recordings if entry["status"] == "failed"],
         model=summary.get("model"),
         held_out=bool(histories),
-        scores=summary.get("scores", []),
+        scores=scores,
+        columns=comparison.columns_of(scores),
+        comparison_picture=comparison.draw_comparison(
+            scores,
+            null=chance.get("null_pooled_r") or [],
+            ceiling=(summary.get("ceiling") or {}).get("region_median"),
+        ),
         chance=chance,
-        chance_picture=figures.draw_chance(chance) if chance and chance.get("null_pooled_r") else None,
+        chance_kinds=comparison.describe_chance(chance),
+        chance_picture=comparison.draw_chance(chance),
+        published=published,
+        published_models=models,
+        task=comparison.arrange_task(summary.get("task") or []),
         training_picture=figures.draw_training(histories) if histories else None,
         top_regions=regions[:_TOP_REGIONS],
         other_regions=regions[_TOP_REGIONS:],
+        methods=methods.as_html(text),
+        methods_source=text,
+        references=[line for _, line in methods.references(text).values()],
+        bibtex=methods.bibliography(text),
         settings=summary.get("settings", {}),
         settings_hash=summary.get("settings_hash"),
         command=command_line(provenance.pop("command", None)),
         versions=provenance.pop("versions", {}),
         provenance=provenance,
     )
+
+
+def _glance(
+    scores: Sequence[Mapping[str, Any]],
+    chance: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    regions: Sequence[Mapping[str, Any]],
+) -> list[tuple[str, str, str]]:
+    """List the numbers that matter most: (name, number, what it is to be compared with), those that are known."""
+    first = scores[0] if scores else {}
+    blind = comparison.best_blind(scores)
+    n_shifts = len(chance.get("null_pooled_r") or [])
+    ceiling = (summary.get("ceiling") or {}).get("region_median")
+    typical = first.get("region_r_median")
+    best = regions[0] if regions else {}
+    tiles: list[tuple[str, Any, Callable[[Any], str], str]] = [
+        ("r over the brain", first.get("pooled_r"), number, _interval(first, "pooled_r", number)),
+        ("p", chance.get("p"), p_value, f"against {n_shifts} shifts of the EEG in time" if n_shifts else ""),
+        (
+            "Change explained",
+            first.get("pooled_skill"),
+            percent,
+            f"best of what ignores the EEG: {blind['model']}, {percent(blind['pooled_skill'])}" if blind else "",
+        ),
+        (
+            "Voxels above chance",
+            first.get("share_significant"),
+            percent,
+            "at a false discovery rate of 5\N{NO-BREAK SPACE}%",
+        ),
+        (
+            "Best region",
+            best.get("r"),
+            lambda r: f"r = {number(r)}",
+            f"{place(best['name']) or best['name']}{_corrected(best)}" if best else "",
+        ),
+        (
+            "Ceiling",
+            ceiling,
+            number,
+            "r that no model exceeds in a typical region"
+            + (f"; this one reaches {number(typical)}" if typical is not None else ""),
+        ),
+    ]
+    return [(name, write(value), beside) for name, value, write, beside in tiles if value is not None]
+
+
+def _interval(row: Mapping[str, Any], key: str, write: Callable[[Any], str]) -> str:
+    low, high = row.get(f"{key}_low"), row.get(f"{key}_high")
+    return "" if low is None or high is None else f"95\N{NO-BREAK SPACE}% interval {write(low)} to {write(high)}"
+
+
+def _corrected(region: Mapping[str, Any]) -> str:
+    if region.get("p") is None:
+        return ""
+    p = p_value(region["p"])
+    return f"; p {p if p.startswith('<') else f'= {p}'}, corrected"
 
 
 def _no_verdict(recordings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -118,8 +202,9 @@ def _add_pictures(
     import nibabel as nib
 
     for entry in recordings:
-        there = {kind: path for kind, path in entry.get("files", {}).items() if (derivatives.root / path).is_file()}
-        entry["gone"] = sorted(set(entry.get("files", {}).values()) - set(there.values()))
+        named = {kind: path for kind, path in entry.get("files", {}).items() if isinstance(path, str)}
+        there = {kind: path for kind, path in named.items() if (derivatives.root / path).is_file()}
+        entry["gone"] = sorted(set(named.values()) - set(there.values()))
         entry["there"] = there
         entry["links"] = [(_KINDS.get(kind, kind), path) for kind, path in there.items()]
     # One color scale for all recordings, so that they can be compared.
@@ -130,20 +215,49 @@ def _add_pictures(
     }
     limit = maps.limit_of(list(r_maps.values()))
     chosen = _choose(regions)
+    drawn = [entry["anchor"] for entry in recordings if entry["spectrum"] or "synthesized" in entry["there"]]
     for entry in recordings:
-        there, spectrum = entry["there"], entry["spectrum"]
-        entry["alignment_picture"] = draw_alignment(entry)
-        entry["spectra"] = figures.draw_spectra(spectrum) if spectrum else None
-        entry["topographies"] = maps.draw_topographies(spectrum) if spectrum else None
-        entry |= {"mask_picture": None, "r_picture": None, "courses": None}
-        if "synthesized" in there and "mask" in there:
+        there = entry["there"]
+        in_full, in_brief = (entry["anchor"] not in drawn[most:] for most in (_IN_FULL, _IN_BRIEF))
+        spectrum = entry["spectrum"] if in_full else None
+        entry |= {
+            "extent": "full" if in_full else "brief" if in_brief else "none",
+            "quality": eeg.describe_eeg(entry["spectrum"]) if entry["spectrum"] else [],
+            "alignment_picture": draw_alignment(entry) if in_full else None,
+            "spectra": eeg.draw_spectra(spectrum) if spectrum else None,
+            "topographies": maps.draw_topographies(spectrum) if spectrum else None,
+        }
+        entry |= {"mask_picture": None, "r_picture": None, "glass_picture": None, "task_pictures": [], "courses": None}
+        _look_for_task_maps(derivatives, entry)
+        if in_brief and "synthesized" in there and "mask" in there:
             series, mask = (nib.load(derivatives.root / there[kind]) for kind in ("synthesized", "mask"))
             template = maps.background(series, mask)
-            entry["mask_picture"] = maps.draw_mask(template, mask)
-            if entry["anchor"] in r_maps:
-                entry["r_picture"] = maps.draw_r_map(template, r_maps[entry["anchor"]], mask, limit=limit)
-        if "regions" in there and chosen:
+            r_map = r_maps.get(entry["anchor"])
+            if r_map is not None:
+                entry["r_picture"] = maps.draw_r_map(template, r_map, mask, limit=limit)
+            if in_full:
+                entry["mask_picture"] = maps.draw_mask(template, mask)
+                entry["glass_picture"] = maps.draw_glass_brain(r_map, mask, limit=limit) if r_map is not None else None
+                entry["task_pictures"] = [
+                    maps.draw_task_maps(
+                        template, nib.load(of["measured"]), nib.load(of["synthesized"]), mask, condition=of["condition"]
+                    )
+                    for of in entry["task_there"][:_MOST_CONDITIONS]
+                ]
+        if in_brief and "regions" in there and chosen:
             entry["courses"] = _draw_courses(derivatives, there, chosen)
+
+
+def _look_for_task_maps(derivatives: Derivatives, entry: dict[str, Any]) -> None:
+    """Add to a recording where the maps of each condition are, and link to them."""
+    entry["task_there"] = []
+    for of in entry.get("task_maps") or entry.get("files", {}).get("task_maps") or []:
+        paths = {kind: derivatives.root / of[kind] for kind in ("measured", "synthesized")}
+        gone = [of[kind] for kind, path in paths.items() if not path.is_file()]
+        entry["gone"] += gone
+        entry["links"] += [(f"z map of {of['condition']}, {kind}", of[kind]) for kind in paths if of[kind] not in gone]
+        if not gone:
+            entry["task_there"].append({"condition": str(of["condition"])} | paths)
 
 
 def _choose(regions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -148,8 +148,8 @@ def simulate_dataset(path: str | Path, simulation: Simulation = Simulation()) ->
         The folder with the truth: ``truth.json`` (settings, hemodynamic response and group of each participant),
         ``regions.nii.gz`` (labels 1, 2, 3 in the order of ``RHYTHMS``), and for each recording a table with the onset
         of each volume on the EEG clock in s, the latent process of each rhythm and the noise-free BOLD course of each region
-        (0 without coupling), and a map of the noise ceiling (correlation of
-        a voxel with its own noise-free signal).
+        (0 without coupling), one with the heartbeats of the ECG, and a map of the noise ceiling (correlation of a voxel
+        with its own noise-free signal).
 
     Raises
     ------
@@ -233,8 +233,8 @@ def _latents(simulation: Simulation, person: Participant, events: pd.DataFrame, 
     return latents
 
 
-def _simulate_eeg(simulation, person, head, latents, rng) -> np.ndarray:
-    """EEG in V, (channels with ECG last, samples at EEG_SFREQ), from BEFORE_S before the first volume."""
+def _simulate_eeg(simulation, person, head, latents, rng) -> tuple[np.ndarray, np.ndarray]:
+    """EEG in V, (channels with ECG last, samples at EEG_SFREQ), from BEFORE_S before the first volume; and heartbeats."""
     n = round((BEFORE_S + simulation.duration_s + AFTER_S) * EEG_SFREQ)
     freqs = np.fft.rfftfreq(n, 1 / EEG_SFREQ)
     slow = np.arange(latents.shape[1]) / LATENT_SFREQ
@@ -261,13 +261,22 @@ def _simulate_eeg(simulation, person, head, latents, rng) -> np.ndarray:
             if rhythm.name == "alpha":
                 carrier *= person.alpha_factor
             eeg += np.outer(head.pattern(electrode, person.spread[rhythm.name]), carrier * modulation)
-    return np.vstack([eeg, _simulate_ecg(times, rng)])
+    ecg, beats = _simulate_ecg(times, rng)
+    return np.vstack([eeg, ecg]), beats
 
 
-def _simulate_ecg(times: np.ndarray, rng) -> np.ndarray:
-    """Heartbeats at about 65 per minute, with a respiratory arrhythmia, in V."""
-    beats = np.cumsum(rng.normal(0.92, 0.03, int(times[-1] / 0.8) + 2))
+def _simulate_ecg(times: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:
+    """Heartbeats at about 65 per minute, in V, and their times in s.
+
+    The rate follows the breath, and wanders by some beats per minute within half a minute.
+    """
+    from scipy.signal import lfilter
+
+    intervals = rng.normal(0.92, 0.02, int(times[-1] / 0.6) + 2)
+    wandering = 0.05 * lfilter([np.sqrt(1 - 0.95**2)], [1, -0.95], rng.standard_normal(intervals.size))
+    beats = np.cumsum(np.maximum(intervals + wandering, 0.6))
     beats += 0.04 * np.sin(2 * np.pi * beats / 4.0)
+    beats = beats[beats < times[-1] - 0.5]
     ecg = 2e-5 * rng.standard_normal(times.size)
     # P, Q, R, S and T: delay in s, amplitude in V, width in s.
     waves = (
@@ -279,12 +288,12 @@ def _simulate_ecg(times: np.ndarray, rng) -> np.ndarray:
     )
     sfreq = 1 / (times[1] - times[0])
     reach = np.arange(round(-0.35 * sfreq), round(0.5 * sfreq))
-    for beat in beats[beats < times[-1] - 0.5]:
+    for beat in beats:
         index = round(beat * sfreq) + reach
         index = index[(index >= 0) & (index < times.size)]
         delay = times[index] - beat
         ecg[index] += sum(height * np.exp(-0.5 * ((delay - at) / width) ** 2) for at, height, width in waves)
-    return ecg
+    return ecg, beats
 
 
 def _simulate_bold(simulation, brain, courses, rng) -> tuple[np.ndarray, np.ndarray]:
@@ -512,7 +521,7 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     # The response smooths; back to unit variance (in controls), so that coupling keeps its meaning.
     courses /= responses.std(1, keepdims=True) / latents.std(1, keepdims=True).clip(1e-6)
 
-    eeg = _simulate_eeg(simulation, person, head, latents, streams["eeg"])
+    eeg, beats = _simulate_eeg(simulation, person, head, latents, streams["eeg"])
     lead_s = simulation.lead_s if simulation.lead_s is not None else streams["lead"].uniform(6, 26)
     start = round((BEFORE_S - lead_s) * EEG_SFREQ)
     eeg = eeg[:, start : eeg.shape[1] - round(streams["lead"].uniform(0, AFTER_S - 3) * EEG_SFREQ)]
@@ -536,6 +545,9 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
         table[f"{rhythm.name}_latent"] = latent[at_volumes]
         table[rhythm.region.replace(" ", "_")] = rhythm.sign * course * (simulation.coupling > 0)
     table.to_csv(truth / f"{stem}_truth.tsv", sep="\t", index=False, float_format="%.6f")
+    inside = (beats > start / EEG_SFREQ) & (beats < start / EEG_SFREQ + eeg.shape[1] / EEG_SFREQ)
+    heart = pd.DataFrame({"beat_eeg_s": beats[inside] - start / EEG_SFREQ})
+    heart.to_csv(truth / f"{stem}_heart.tsv", sep="\t", index=False, float_format="%.4f")
     brain.image(ceiling.astype(np.float32)).to_filename(truth / f"{stem}_ceiling.nii.gz")
 
 

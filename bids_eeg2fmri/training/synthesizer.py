@@ -63,7 +63,13 @@ class Synthesizer:
 
     def predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
         """Predict percent signal change, (len(which), voxels)."""
-        return self.basis.expand(predict_windows(self.network, windows, which) * self.output_scale)
+        return self.basis.expand(self.coefficients(windows, which)[which])
+
+    def coefficients(self, windows: Windows, which: np.ndarray) -> np.ndarray:
+        """Predict the coefficients of the basis, (volumes of all windows, components); 0 where not asked for."""
+        said = np.zeros((len(windows), len(self.basis.components)), dtype=np.float32)
+        said[which] = predict_windows(self.network, windows, which) * self.output_scale
+        return said
 
     def save(self, folder: Path) -> Path:
         """Write the bundle; the folder appears whole or not at all."""

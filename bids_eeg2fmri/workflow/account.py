@@ -1,6 +1,5 @@
 """What becomes of a participant's recordings: the books that are kept, and the files that are written along the way."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,17 +10,13 @@ import pandas as pd
 
 from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.bids.index import Filters
-from bids_eeg2fmri.bids.reading import find_events_file, read_events
 from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import percent_change
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.alignment import Alignment
 from bids_eeg2fmri.errors import Eeg2FmriError
-from bids_eeg2fmri.workflow.events import place_events
 from bids_eeg2fmri.workflow.preparation import Prepared
 from bids_eeg2fmri.workflow.scoring import Scores
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,10 @@ class Account:
                 "eeg_duration_s": p.duration_s,
             }
             self._write_alignment(p, a, residual_ms)
-            self._write_events(p, a)
+            entry["event_conflicts"] = list(p.event_conflicts)
+            if p.events is not None:
+                # On the volumes' clock, beside the synthesized series.
+                self.file(p.recording, "events", self.derivatives.write_events(p.recording, p.events))
         spectrum = p.spectrum
         entry["spectrum"] = {
             "freqs_hz": spectrum.freqs_hz.tolist(),
@@ -139,29 +137,6 @@ class Account:
         }
         self.file(p.recording, "alignment", self.derivatives.write_alignment(p.recording, volumes, told))
 
-    def _write_events(self, p: Prepared, a: Alignment) -> None:
-        """Write the events of either side on the volumes' clock, beside the synthesized series."""
-        assert p.recording.eeg is not None
-        assert p.recording.bold is not None
-        tables: list[pd.DataFrame | None] = []
-        conflicts: list[str] = []
-        for file, root in ((p.recording.bold, self.task.dataset), (p.recording.eeg, p.recording.eeg.parent)):
-            # What is inherited from above counts from the first volume: the EEG's own is in its folder.
-            path = find_events_file(root, file)
-            try:
-                tables.append(read_events(path) if path else None)
-            except Eeg2FmriError as error:
-                tables.append(None)
-                conflicts.append(str(error))
-        of_bold, of_eeg = tables
-        table, told = place_events(of_bold, of_eeg, a, tr_s=p.tr_s)
-        conflicts += told
-        for conflict in conflicts:
-            logger.warning("%s: %s", p.recording.name, conflict)
-        self.entries[p.recording.file]["event_conflicts"] = conflicts
-        if table is not None:
-            self.file(p.recording, "events", self.derivatives.write_events(p.recording, table))
-
     def samples(self, p: Prepared) -> None:
         """Write what the group level reads; the measured BOLD as percent change from its own mean."""
         self.alignment(p)
@@ -177,6 +152,8 @@ class Account:
             "frame_s": np.array(self.frame_s),
             "fingerprint": np.array(p.fingerprint),
         }
+        known = {"motion": p.motion, "cardiac": p.cardiac}
+        arrays |= {name: columns for name, columns in known.items() if columns is not None}
         if p.table is not None and p.grid is not None:
             baseline = p.table.mean(0)
             arrays |= {

@@ -5,12 +5,33 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from bids_eeg2fmri.bids.reading import find_events_file, find_root, read_events
+from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.eeg.alignment import Alignment
+from bids_eeg2fmri.errors import Eeg2FmriError
+from bids_eeg2fmri.evaluation.baselines import EARLIEST_S
 
 # Logs of stimulation and triggers in the EEG agree within this where both are right.
 SAME_EVENT_S = 0.1
-# A response to what came longer before the first volume is over by then (nilearn leaves such events out as well).
-EARLIEST_S = -24.0
+
+
+def gather_events(recording: Recording, alignment: Alignment, *, tr_s: float) -> tuple[pd.DataFrame | None, list[str]]:
+    """Read the events of either side of a recording and put them on the volumes' clock: see :func:`place_events`."""
+    assert recording.eeg is not None
+    assert recording.bold is not None
+    tables: list[pd.DataFrame | None] = []
+    conflicts: list[str] = []
+    for file, root in ((recording.bold, find_root(recording.bold)), (recording.eeg, recording.eeg.parent)):
+        # What is inherited from above counts from the first volume: the EEG's own is in its folder.
+        path = find_events_file(root, file)
+        try:
+            tables.append(read_events(path) if path else None)
+        except Eeg2FmriError as error:
+            tables.append(None)
+            conflicts.append(str(error))
+    of_bold, of_eeg = tables
+    table, told = place_events(of_bold, of_eeg, alignment, tr_s=tr_s)
+    return table, conflicts + told
 
 
 def place_events(

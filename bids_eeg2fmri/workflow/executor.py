@@ -5,10 +5,8 @@ import datetime
 import logging
 import platform
 import sys
-import time
-import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,23 @@ from bids_eeg2fmri.bids.index import Filters, index_dataset
 from bids_eeg2fmri.bids.pairing import refuse_idle_pairs
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError, NothingSelectedError, OutputError
+from bids_eeg2fmri.workflow.progress import Dashboard, tell
+from bids_eeg2fmri.workflow.remaking import SOME_FAILED, of_dataset, write_methods
 
 logger = logging.getLogger(__name__)
 
-SOME_FAILED = 1
 SOFTWARE_ERROR = 70
 
 
 @dataclass(frozen=True)
 class Job:
-    """What the command line asked for."""
+    """What the command line asked for.
+
+    Attributes
+    ----------
+    open_log : callable
+        Is given the file to log to once there is an output to write it to.
+    """
 
     dataset: Path
     output: Path
@@ -39,7 +44,7 @@ class Job:
     filters: Filters
     bundle: Path | None
     command: str
-    tracebacks: bool
+    open_log: Callable[[Path], None]
 
 
 def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: bool) -> int:
@@ -52,6 +57,7 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
     refuse_idle_pairs(job.dataset, job.settings.pair_templates)
     derivatives = Derivatives(job.output, job.dataset)
     derivatives.create()
+    job.open_log(derivatives.create_log("participant"))
     from bids_eeg2fmri.training.engine import start_engine
 
     engine = start_engine(seed=job.seed, n_cpus=job.n_cpus, device=job.device)
@@ -60,45 +66,51 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
     from bids_eeg2fmri.workflow.account import Task
     from bids_eeg2fmri.workflow.participant import process_participant
 
-    task = Task(job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, provenance(job, engine))
+    origin = provenance(job, engine)
+    task = Task(job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, origin)
     done: list[str] = []
     failures: dict[str, list[tuple[str, int]]] = {}
     nothing_selected: dict[str, NothingSelectedError] = {}
-    for number, subject in enumerate(subjects):
-        progress = Progress(f"sub-{subject}", f"{number + 1}/{len(subjects)}")
-        faults: list[tuple[str, int]] = []
-        try:
-            failed_recordings = process_participant(task, subject, progress)
-            progress("report")
-            summary = derivatives.read_summary(subject)
-            derivatives.write_report(f"sub-{subject}", participant_report(derivatives, summary))
-            done.append(subject)
-            faults = [(f"{name}: {error}", error.exit_code) for name, error in failed_recordings]
-        except NothingSelectedError as error:
-            nothing_selected[subject] = error
-            progress.finish("left out, the filters select nothing")
-            continue
-        except Eeg2FmriError as error:
-            faults = [(str(error), error.exit_code)]
-            if job.tracebacks:
-                traceback.print_exc()
-        except Exception as error:
-            faults = [(f"software error: {error!r}; run again with -v -v and report it", SOFTWARE_ERROR)]
-            logger.debug("sub-%s", subject, exc_info=True)
-            if job.tracebacks:
-                traceback.print_exc()
-        if subject not in done:
-            with contextlib.suppress(OutputError):  # a full disk has been told already
-                derivatives.remove_participant(subject)
-                derivatives.write_failure(subject, "; ".join(message for message, _ in faults))
-        headline = (
-            "failed" if subject not in done else derivatives.read_summary(subject).get("verdict", {}).get("headline")
-        )
-        progress.finish(headline or "EEG only, prepared for the group level")
-        if faults:
-            failures[subject] = faults
-            if stop_on_first_crash:
-                break
+    with Dashboard(len(subjects)) as dashboard:
+        for subject in subjects:
+            progress = dashboard.begin(f"sub-{subject}")
+            faults: list[tuple[str, int]] = []
+            try:
+                failed_recordings = process_participant(task, subject, progress)
+                progress("report")
+                summary = derivatives.read_summary(subject)
+                derivatives.write_report(f"sub-{subject}", participant_report(derivatives, summary))
+                done.append(subject)
+                faults = [(f"{name}: {error}", error.exit_code) for name, error in failed_recordings]
+            except NothingSelectedError as error:
+                nothing_selected[subject] = error
+                progress.finish("left out, the filters select nothing")
+                continue
+            except Eeg2FmriError as error:
+                faults = [(str(error), error.exit_code)]
+                logger.debug("sub-%s", subject, exc_info=True)
+            except Exception as error:
+                faults = [(f"software error: {error!r}; run again with -v -v and report it", SOFTWARE_ERROR)]
+                logger.debug("sub-%s", subject, exc_info=True)
+            except KeyboardInterrupt:
+                if subject not in derivatives.list_done():  # what an earlier run wrote may still stand
+                    with contextlib.suppress(OutputError):
+                        derivatives.write_failure(subject, "stopped (Ctrl-C) before it was finished")
+                raise
+            if subject not in done:
+                with contextlib.suppress(OutputError):  # a full disk has been told already
+                    derivatives.remove_participant(subject)
+                    derivatives.write_failure(subject, "; ".join(message for message, _ in faults))
+            headline = (
+                "failed"
+                if subject not in done
+                else derivatives.read_summary(subject).get("verdict", {}).get("headline")
+            )
+            progress.finish(headline or "EEG only, prepared for the group level")
+            if faults:
+                failures[subject] = faults
+                if stop_on_first_crash:
+                    break
 
     if nothing_selected and len(nothing_selected) == len(subjects):
         raise next(iter(nothing_selected.values()))
@@ -107,7 +119,9 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
     for subject, faults in failures.items():
         for message, _ in faults:
             state = "partly failed" if subject in done else "failed"
-            print(f"sub-{subject} {state}: {message}", file=sys.stderr)
+            tell(f"sub-{subject} {state}: {message}", logging.ERROR)
+    if done:
+        write_methods(derivatives, of_dataset([derivatives.read_summary(subject) for subject in done]))
     if not failures:
         return 0
     codes = {code for faults in failures.values() for _, code in faults}
@@ -118,25 +132,46 @@ def run_group(job: Job, *, labels: Sequence[str], group_column: str | None) -> i
     """Run the group level on what participants wrote; return the exit code."""
     derivatives = Derivatives(job.output, job.dataset)
     derivatives.read_summaries()  # before anything slow: is there something to read?
+    job.open_log(derivatives.create_log("group"))
     from bids_eeg2fmri.training.engine import start_engine
 
     engine = start_engine(seed=job.seed, n_cpus=job.n_cpus, device=job.device)
     from bids_eeg2fmri.reports.group import group_report
     from bids_eeg2fmri.workflow.group import process_group
 
-    progress = Progress("group", "")
-    summary = process_group(
-        derivatives,
-        job.settings,
-        seed=job.seed,
-        labels=labels,
-        group_column=group_column,
-        provenance=provenance(job, engine),
-        report=progress,
-    )
-    path = derivatives.write_report("group", group_report(derivatives, summary))
-    progress.finish(summary["verdict"]["headline"])
+    origin = provenance(job, engine)
+    with Dashboard() as dashboard:
+        progress = dashboard.begin("group")
+        summary = process_group(
+            derivatives,
+            job.settings,
+            seed=job.seed,
+            labels=labels,
+            group_column=group_column,
+            provenance=origin,
+            report=progress,
+        )
+        progress("report")
+        # As it was written, so that --reports-only makes the same page.
+        path = derivatives.write_report("group", group_report(derivatives, derivatives.read_group_summary()))
+        progress.finish(summary["verdict"]["headline"])
+    write_methods(derivatives, summary)
     print(path)
+    return 0
+
+
+def write_boilerplate(job: Job, level: str) -> int:
+    """Write how these settings do it, in words for a paper, and nothing else; print where."""
+    derivatives = Derivatives(job.output, job.dataset)
+    derivatives.create()
+    job.open_log(derivatives.create_log(level))
+    about = {
+        "settings": job.settings.as_dict(),
+        "settings_hash": job.settings.hash,
+        "provenance": provenance(job, None),
+    }
+    for path in write_methods(derivatives, about):
+        print(path)
     return 0
 
 
@@ -191,34 +226,22 @@ def print_plan(
     return SOME_FAILED if faults else 0
 
 
-def provenance(job: Job, engine: str) -> dict[str, Any]:
-    """What a reader needs to repeat a result."""
+def provenance(job: Job, engine: str | None) -> dict[str, Any]:
+    """What a reader needs to repeat a result; the log tells it too."""
     from importlib.metadata import version
 
     packages = ("keras", "tensorflow", "mne", "mne-bids", "pybids", "nibabel", "nilearn", "numpy", "scipy", "pandas")
+    versions = {"bids_eeg2fmri": __version__, "python": platform.python_version()}
+    versions |= {package: version(package) for package in packages}
+    told = [
+        *(f"{package} {number}" for package, number in versions.items()),
+        *([f"engine: {engine}"] if engine else []),
+    ]
+    logger.info("%s", ", ".join(told))
     return {
         "command": job.command,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "engine": engine,
         "random_seed": job.seed,
-        "versions": {"bids_eeg2fmri": __version__, "python": platform.python_version()}
-        | {package: version(package) for package in packages},
+        "versions": versions,
     }
-
-
-class Progress:
-    """Say on a terminal what is being done to whom; in a log, one line at the end of each."""
-
-    def __init__(self, who: str, position: str):
-        self.who = f"{position} {who}".strip()
-        self.terminal = sys.stderr.isatty()
-        self.started = time.monotonic()
-
-    def __call__(self, what: str) -> None:
-        logger.info("%s: %s", self.who, what)
-        if self.terminal:
-            print(f"\r\x1b[K{self.who}: {what}", end="", file=sys.stderr, flush=True)
-
-    def finish(self, conclusion: str) -> None:
-        start = "\r\x1b[K" if self.terminal else ""
-        print(f"{start}{self.who}: {conclusion} ({time.monotonic() - self.started:.0f} s)", file=sys.stderr, flush=True)

@@ -14,8 +14,10 @@ from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, NothingSelectedError
 from bids_eeg2fmri.evaluation.baselines import band_weights
 from bids_eeg2fmri.evaluation.inference import bootstrap_interval, p_of_mean
-from bids_eeg2fmri.workflow.scoring import BLIND, RIDGE, Scores, say_p
+from bids_eeg2fmri.workflow.progress import Progress
+from bids_eeg2fmri.workflow.scoring import BLIND, RIDGE, Scores
 from bids_eeg2fmri.workflow.transfer import Sample, Transfer, read_sample, transfer
+from bids_eeg2fmri.workflow.verdict import say_p
 
 GROUP_COLUMNS = ("group", "diagnosis")
 
@@ -28,7 +30,7 @@ def process_group(
     labels: Sequence[str],
     group_column: str | None,
     provenance: Mapping[str, Any],
-    report: Callable[[str], None],
+    report: Progress,
 ) -> dict[str, Any]:
     """Run the group level and write everything but the HTML report.
 
@@ -60,6 +62,8 @@ def process_group(
     within = _within(summaries, settings, seed)
     report("reading samples")
     samples, left_out = _comparable_samples(derivatives, summaries)
+    with_bold = [s.participant for s in samples if s.grid is not None]
+    report.expect(len(with_bold) + len(set(with_bold)) + 3)  # read, transfer to each; train on all, classify, page
     result: dict[str, Any] = {
         "provenance": dict(provenance),
         "settings": settings.as_dict(),
@@ -177,7 +181,7 @@ def _comparable_samples(
 ) -> tuple[list[Sample], list[dict[str, str]]]:
     """Read all samples; leave out, with the reason, what can't stand beside the others."""
     samples = [
-        read_sample(derivatives, s["participant_id"], r["name"], r["files"]["samples"])
+        read_sample(derivatives, s["participant_id"], r["name"], r["files"]["samples"], r["files"].get("events"))
         for s in summaries
         for r in s["recordings"]
         if "samples" in r["files"]
@@ -255,7 +259,7 @@ def _describe_transfer(transferred: Transfer, settings: Settings, seed: int) -> 
 
 
 def _blind_skills(scores: Scores) -> list[float]:
-    return [scores.voxels[name].pooled_skill for name in BLIND]
+    return [scores.voxels[name].pooled_skill for name in BLIND if name in scores.voxels]
 
 
 def _classification(

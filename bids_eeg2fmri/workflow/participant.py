@@ -1,8 +1,7 @@
 """The participant level: from one participant's recordings to synthesized BOLD, scores and a report."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,31 +9,34 @@ import pandas as pd
 from bids_eeg2fmri.bids.participants import read_participant
 from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import percent_change
-from bids_eeg2fmri.bold.regions import Regions, tile_regions
+from bids_eeg2fmri.bold.regions import tile_regions
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import relative_to_mean
 from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, MissingFilesError
-from bids_eeg2fmri.evaluation.metrics import Course, measure_agreement
 from bids_eeg2fmri.training.synthesizer import Synthesizer, load_synthesizer
-from bids_eeg2fmri.windows import make_windows
+from bids_eeg2fmri.windows import make_windows, without_timing
 from bids_eeg2fmri.workflow.account import Account, Task
 from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Prepared, Sampling, on_common_ground, prepare
-from bids_eeg2fmri.workflow.scoring import Scores, judge, nuisance, score
-from bids_eeg2fmri.workflow.training import describe_history, gap_volumes, predict_out_of_sample, train_on_all
+from bids_eeg2fmri.workflow.progress import Progress
+from bids_eeg2fmri.workflow.results import published_metrics, results_of, write_agreement
+from bids_eeg2fmri.workflow.scoring import Said, score
+from bids_eeg2fmri.workflow.task import compare_task_maps
+from bids_eeg2fmri.workflow.training import describe_history, gap_s, predict_out_of_sample, train_on_all
+from bids_eeg2fmri.workflow.verdict import judge
 
 logger = logging.getLogger(__name__)
 
 
-def process_participant(task: Task, subject: str, report: Callable[[str], None]) -> list[tuple[str, Eeg2FmriError]]:
+def process_participant(task: Task, subject: str, report: Progress) -> list[tuple[str, Eeg2FmriError]]:
     """Process all recordings of a participant and write everything but the HTML report.
 
     Parameters
     ----------
     task : Task
     subject : str
-    report : callable
-        Is told what is being done.
+    report : Progress
+        Is told what is being done, and how much is to come.
 
     Returns
     -------
@@ -72,6 +74,7 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
             "--config-file if they were, or apply a model with --model"
         )
 
+    report.expect(len(with_eeg) + _count_stages(task, [p.recording for p in with_eeg if p.recording.paired]))
     synthesizer = load_synthesizer(task.bundle) if task.bundle else None
     sampling = (
         Sampling.by_settings(task.settings.spectrum, task.settings.window.step_s)
@@ -91,7 +94,7 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
 
     account = Account(task, subject, recordings, failed, covariates, sampling.frame_s)
     if synthesizer is not None:
-        failed += _apply(task, account, synthesizer, prepared)
+        failed += _apply(task, account, synthesizer, prepared, report)
     elif any(p.table is not None for p in prepared):
         _train(task, account, prepared, report)
     else:
@@ -103,6 +106,18 @@ def process_participant(task: Task, subject: str, report: Callable[[str], None])
     report("writing")
     account.close()
     return [(recording.name, error) for recording, error in failed]
+
+
+def _count_stages(task: Task, paired: Sequence[Recording]) -> int:
+    """Count what is to be done after reading, the page included; a little more where runs will be left out."""
+    if task.bundle is not None:
+        return 4
+    if not paired:
+        return 2
+    training = task.settings.training
+    sessions = {recording.session for recording in paired}
+    folds = {"blocks": training.n_folds, "run": len(paired), "session": len(sessions)}
+    return folds[training.hold_out] + 4
 
 
 def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: Callable[[str], None]) -> None:
@@ -137,6 +152,7 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
         regions=regions,
         settings=settings,
         seed=task.seed,
+        said=out.said,
     )
     account.scores = scores
     architecture = settings.training.architecture
@@ -165,12 +181,15 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
                 "synthesized": out.complete[number],
             }
         )
-        model = {"Architecture": architecture, "Training": "within participant, block of each volume held out"}
+        held_out = settings.training.hold_out.removesuffix("s")
+        model = {"Architecture": architecture, "Training": f"within participant, {held_out} of each volume held out"}
         account.synthesized(
             run, grid, out.baselines[number] * (1 + predicted / 100), volumes, account.sidecar(run, model, scores)
         )
-        _write_agreement(account, run, regions, measured[number], predicted, blocks[number], grid)
-    account.results = _results(scores, regions, judge(scores, regions, alpha=settings.evaluation.alpha)) | {
+        write_agreement(account, run, regions, measured[number], predicted, blocks[number], grid)
+    account.results = results_of(scores, regions, judge(scores, regions, alpha=settings.evaluation.alpha)) | {
+        "published": published_metrics(runs, grid, architecture, out.predicted[architecture], out.baselines, blocks),
+        "task": compare_task_maps(account, runs, measured, out.predicted, blocks, grid),
         "model": {"architecture": architecture, "bundle": f"models/sub-{account.subject}"},
         "training": describe_history(out.histories),
     }
@@ -179,17 +198,20 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
 def _without_short_runs(
     runs: Sequence[Prepared], settings: Settings
 ) -> tuple[list[Prepared], list[tuple[Recording, str]]]:
-    """Leave out runs of which nothing is left to learn from when a block in their middle is held out."""
+    """Leave out runs of which nothing is left to learn from when a block in their middle is held out.
+
+    Where whole runs are held out, such a block judges when to stop if a single run is left.
+    """
     needed = {
-        id(run): int((2 * gap_volumes(settings, run.tr_s) + 10) / (1 - 1 / settings.training.n_folds)) + 1
+        id(run): int((2 * np.ceil(gap_s(settings) / run.tr_s) + 10) / (1 - 1 / settings.training.n_folds)) + 1
         for run in runs
     }
     kept = [run for run in runs if run.n_volumes >= needed[id(run)]]
     if not kept:
         longest = max(runs, key=lambda run: run.n_volumes)
         raise InputDataError(
-            f"{longest.recording.bold}: expected at least {needed[id(longest)]} volumes to train on parts of a run and predict "
-            f"the rest, found {longest.n_volumes}; apply a saved model with --model"
+            f"{longest.recording.bold}: expected at least {needed[id(longest)]} volumes to learn from and to predict, found "
+            f"{longest.n_volumes}; apply a saved model with --model"
         )
     return kept, [
         (run.recording, f"too short to train on: {run.n_volumes} volumes, {needed[id(run)]} are needed")
@@ -199,9 +221,14 @@ def _without_short_runs(
 
 
 def _apply(
-    task: Task, account: Account, synthesizer: Synthesizer, prepared: Sequence[Prepared]
+    task: Task,
+    account: Account,
+    synthesizer: Synthesizer,
+    prepared: Sequence[Prepared],
+    report: Callable[[str], None],
 ) -> list[tuple[Recording, Eeg2FmriError]]:
     """Synthesize by a saved model; where BOLD on the same grid exists, score it. Give the recordings that failed."""
+    report("synthesizing")
     settings = task.settings
     regions = tile_regions(synthesizer.grid)
     lags = np.array(synthesizer.spec.lags_s)
@@ -214,6 +241,8 @@ def _apply(
     scored: list[Prepared] = []
     other_grid: list[Prepared] = []
     measured, predictions, blocks = [], [], []
+    coefficients: list[np.ndarray] = []
+    surrogates: list[list[np.ndarray]] = [[] for _ in range(settings.evaluation.n_surrogates)]
     outputs = []
     failed: list[tuple[Recording, Eeg2FmriError]] = []
     for p in prepared:
@@ -227,8 +256,9 @@ def _apply(
             account.note(p.recording, "failed", str(error))
             failed.append((p.recording, error))
             continue
+        said = synthesizer.coefficients(windows, which)
         change = np.zeros((p.n_volumes, synthesizer.grid.n_voxels), dtype=np.float32)
-        change[which] = synthesizer.predict(windows, which)
+        change[which] = synthesizer.basis.expand(said[which])
         # Percent signal change is relative to the mean of a recording, so its own mean is the template.
         change[which] -= change[which].mean(0)
         account.samples(p)
@@ -246,25 +276,37 @@ def _apply(
         measured.append(values)
         predictions.append(change)
         blocks.append(np.where(windows.complete, 0, -1))
+        coefficients.append(said[None])
+        for draw, surrogate in enumerate(surrogates):
+            surrogate.append(
+                synthesizer.coefficients(without_timing(windows, [spectrum], seed=[task.seed, draw]), which)
+            )
 
     if not outputs:
         raise failed[0][1]
 
     scores = None
     if scored:
+        report("scoring")
+        # Change is relative to the mean of each series, so "mean image" is the participant's own here. The clock, the
+        # schedule and the body are no baselines: only the volumes that are to be predicted could teach their weights.
+        predicted = {name: predictions, "mean image": [np.zeros_like(change) for change in predictions]}
         scores = score(
             measured,
-            {name: predictions, "mean image": [np.zeros_like(change) for change in predictions]},
+            predicted,
             blocks,
             tr_s=[p.tr_s for p in scored],
             regions=regions,
             settings=settings,
             seed=task.seed,
+            said=Said({name: coefficients}, synthesizer.basis.components[None], surrogates),
         )
         account.scores = scores
         trained_on = any(p.fingerprint in seen for p in scored)
         verdict = judge(scores, regions, alpha=settings.evaluation.alpha, trained_on=trained_on)
-        account.results = _results(scores, regions, verdict)
+        account.results = results_of(scores, regions, verdict) | {
+            "task": compare_task_maps(account, scored, measured, predicted, blocks, synthesizer.grid)
+        }
     else:
         why = (
             "the measured BOLD is on another grid than the model"
@@ -294,46 +336,8 @@ def _apply(
         remark = account.entries[p.recording.file]["remark"]
         account.note(p.recording, "synthesized", f"{remark}; not scored, its BOLD is on another grid than the model")
     for p, values, change, block in zip(scored, measured, predictions, blocks, strict=True):
-        _write_agreement(account, p, regions, values, change, block, synthesizer.grid)
+        write_agreement(account, p, regions, values, change, block, synthesizer.grid)
     return failed
-
-
-def _write_agreement(account: Account, p: Prepared, regions: Regions, measured, predicted, blocks, grid) -> None:
-    """Write the map of r of one run and its regions' courses, drift removed from both."""
-    out = nuisance(blocks, tr_s=p.tr_s, drift_period_s=account.task.settings.bold.drift_period_s)
-    use = blocks >= 0
-    agreement = measure_agreement([Course(measured[use], predicted[use], out)])
-    account.file(
-        p.recording, "r_map", account.derivatives.write_map(p.recording, grid.image(agreement.r.astype(np.float32)))
-    )
-    q, _ = np.linalg.qr(out)
-    columns: dict[str, np.ndarray] = {"onset": p.onsets_s}
-    for kind, table in (("measured", measured), ("synthesized", predicted)):
-        course = np.full((len(use), len(regions.names)), np.nan)
-        means = regions.mean(table[use])
-        course[use] = means - q @ (q.T @ means)
-        columns |= {f"{name}_{kind}": course[:, i] for i, name in enumerate(regions.names)}
-    account.file(p.recording, "regions", account.derivatives.write_regions(p.recording, pd.DataFrame(columns)))
-
-
-def _results(scores: Scores, regions: Regions, verdict: Mapping[str, Any]) -> dict[str, Any]:
-    model = str(scores.table.model.iloc[0])
-    results: dict[str, Any] = {
-        "verdict": dict(verdict),
-        "scores": scores.table.to_dict("records"),
-        "regions": [
-            {"name": name, "r": float(r)} for name, r in zip(regions.names, scores.regions[model].r, strict=True)
-        ],
-    }
-    if scores.chance is not None and verdict["better_than_chance"] is not None:
-        results["chance"] = {
-            "pooled_r": scores.chance.pooled_r,
-            "p": scores.chance.p,
-            "null_pooled_r": np.round(scores.chance.null_pooled_r, 5).tolist(),
-        }
-        for entry, p in zip(results["regions"], scores.chance.region_p, strict=True):
-            entry["p"] = float(p)
-    return results
 
 
 def _sampling_of(synthesizer: Synthesizer) -> Sampling:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from bids_eeg2fmri.bids.reading import channel_positions, read_bold, read_eeg
 from bids_eeg2fmri.bids.recordings import Recording
@@ -16,6 +17,8 @@ from bids_eeg2fmri.eeg.alignment import Alignment
 from bids_eeg2fmri.eeg.downsampling import downsample
 from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
 from bids_eeg2fmri.errors import InputDataError, ModelError
+from bids_eeg2fmri.workflow.body import describe_heart, describe_motion
+from bids_eeg2fmri.workflow.events import gather_events
 from bids_eeg2fmri.workflow.plan import Planned
 
 logger = logging.getLogger(__name__)
@@ -44,6 +47,12 @@ class Prepared:
         Of the spectrum's channels, x, y, z in m in the head frame or None.
     alignment, grid, table : Alignment, Grid, array of shape (volumes, voxels)
         Of the BOLD, in the source's unit; None without one.
+    events : DataFrame or None
+        ``onset`` (from the first volume) and ``duration`` in s, ``trial_type`` and more as the table has them.
+    event_conflicts : tuple of str
+        What does not fit in the tables of events, in words.
+    motion, cardiac : array of shape (volumes, regressors) or None
+        What the body adds to the BOLD; None where it is unknown.
     """
 
     recording: Recording
@@ -57,6 +66,10 @@ class Prepared:
     alignment: Alignment | None = None
     grid: Grid | None = None
     table: np.ndarray | None = None
+    events: pd.DataFrame | None = None
+    event_conflicts: tuple[str, ...] = ()
+    motion: np.ndarray | None = None
+    cardiac: np.ndarray | None = None
 
     @property
     def n_volumes(self) -> int:
@@ -114,7 +127,8 @@ def prepare(planned: Planned, sampling: Sampling) -> Prepared:
             f"{sampling.freqs_hz[-1]:g} Hz, found {sfreq:g} Hz; lower spectrum.highest_hz"
         )
 
-    grid = table = None
+    grid = table = events = motion = cardiac = None
+    conflicts: list[str] = []
     if recording.bold is not None:
         assert alignment is not None
         bold = read_bold(recording)
@@ -133,22 +147,31 @@ def prepare(planned: Planned, sampling: Sampling) -> Prepared:
         table = grid.table(bold.data)
         fingerprint = _fingerprint(bold.data.mean((0, 1, 2), dtype=np.float64))
         onsets_s, tr_s = alignment.onsets_s, bold.tr_s
+        motion = describe_motion(recording, bold, grid.mask)
         del bold
+        events, conflicts = gather_events(recording, alignment, tr_s=tr_s)
+        for conflict in conflicts:
+            logger.warning("%s: %s", recording.name, conflict)
     else:
         tr_s = sampling.tr_s
         onsets_s = np.arange(int(eeg.duration_s / tr_s)) * tr_s
         fingerprint = ""
 
+    ecg = eeg.ecg if recording.bold is not None else None
     try:
         signals = downsample(
             eeg.raw,
-            channels,
+            [*channels, ecg] if ecg is not None else channels,
             lowest_sfreq=max(200.0, 2.5 * sampling.freqs_hz[-1]),
             start_s=float(onsets_s[0]) - EEG_BEFORE_S,
             stop_s=float(onsets_s[-1]) + tr_s + EEG_AFTER_S,
+            optional=() if ecg is None else (ecg,),
         )
     except InputDataError as error:
         raise InputDataError(f"{recording.eeg}: {error}") from None
+    if recording.bold is not None:
+        cardiac = describe_heart(recording, signals, ecg, onsets_s, tr_s)
+    signals = signals.of(channels)
     if sampling.lags_s is None:
         # Frames that end at the onsets themselves, whatever the repetition time and the drift between the clocks.
         tr_eeg = alignment.tr_s if alignment is not None else tr_s
@@ -175,6 +198,10 @@ def prepare(planned: Planned, sampling: Sampling) -> Prepared:
         alignment,
         grid,
         table,
+        events,
+        tuple(conflicts),
+        motion,
+        cardiac,
     )
 
 

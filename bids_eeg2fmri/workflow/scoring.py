@@ -1,7 +1,7 @@
-"""Score a model beside the baselines, and say in words what that means."""
+"""Score a model beside the baselines: agreement, intervals, chance, ceilings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,13 +9,44 @@ import pandas as pd
 
 from bids_eeg2fmri.bold.drift import drift_regressors
 from bids_eeg2fmri.bold.regions import Regions
-from bids_eeg2fmri.config import Settings
-from bids_eeg2fmri.evaluation.chance import Chance, test_against_shifts
+from bids_eeg2fmri.config import EvaluationSettings, Settings
+from bids_eeg2fmri.evaluation.ceilings import split_half_reliability
+from bids_eeg2fmri.evaluation.chance import Chance, Forecast, compare_with, exchanged, share_significant, shifted
+from bids_eeg2fmri.evaluation.inference import block_intervals
 from bids_eeg2fmri.evaluation.metrics import Agreement, Course, measure_agreement
+from bids_eeg2fmri.evaluation.patterns import connectivity_agreement, spatial_r, spectral_agreement, without_global
 
-# What does not look at the EEG.
-BLIND = ("mean image", "time only")
+# What does not look at the EEG, and has to be beaten.
+BLIND = ("mean image", "own mean image", "time only", "schedule only", "nuisance only")
+# What looks at the very volumes that are to be predicted: no baseline, but something to compare with.
+REFERENCES = ("global signal",)
 RIDGE = "lagged band-power ridge"
+
+PHASES = "phase-randomized EEG"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What models say of other times than the one at hand, to tell chance; see ``evaluation.chance.Forecast``.
+
+    Attributes
+    ----------
+    coefficients : dict of model to list of arrays of shape (models, volumes, components)
+        Of the models that look at the EEG, one array per run, for every volume of it.
+    bases : array of shape (models, components, voxels)
+    surrogates : list of draws, each a list of arrays of shape (volumes, components)
+        What the first model says of EEG with random phases.
+    others : list of lists of arrays of shape (models, volumes, components)
+        Per run, what the first model says of other recordings; empty takes the other runs.
+    kind : str
+        What the others are.
+    """
+
+    coefficients: Mapping[str, Sequence[np.ndarray]]
+    bases: np.ndarray
+    surrogates: Sequence[Sequence[np.ndarray]] = ()
+    others: Sequence[Sequence[np.ndarray]] = ()
+    kind: str = "EEG of another run"
 
 
 @dataclass(frozen=True)
@@ -28,13 +59,24 @@ class Scores:
         A row per model.
     voxels, regions : dict of model to Agreement
     chance : Chance or None
-        Of the first model; None if the runs are too short.
+        Of the first model, against shifts in time; None if the runs are too short.
+    others : dict of kind to Chance
+        Of the first model, against other kinds of EEG that has nothing to do with the measurement.
+    ceilings : array of shape (regions,)
+        The r that no model exceeds, by the split-half reliability of the region's mean; NaN where unknown.
     """
 
     table: pd.DataFrame
     voxels: dict[str, Agreement]
     regions: dict[str, Agreement]
     chance: Chance | None
+    others: dict[str, Chance] = field(default_factory=dict)
+    ceilings: np.ndarray = field(default_factory=lambda: np.array([]))
+
+    @property
+    def model(self) -> str:
+        """The model that the scores are about."""
+        return str(self.table.model.iloc[0])
 
 
 def nuisance(blocks: np.ndarray, *, tr_s: float, drift_period_s: float) -> np.ndarray:
@@ -59,6 +101,7 @@ def score(
     regions: Regions,
     settings: Settings,
     seed: int,
+    said: Said | None = None,
 ) -> Scores:
     """Compare models with the measurement over all runs of a participant.
 
@@ -69,127 +112,125 @@ def score(
     predicted : mapping of model name to such lists
         The first is the one that is tested against chance.
     blocks : list of arrays of shape (volumes,)
-        See :func:`nuisance`.
+        See :func:`nuisance`. The number of a block is that of the model that predicts it.
+    said : Said or None
+        None if a single model, which has not seen these runs, predicts all of them.
     """
-    by_voxel: dict[str, Agreement] = {}
-    by_region: dict[str, Agreement] = {}
-    chance = None
+    use = [b >= 0 for b in blocks]
     out = [
         nuisance(b, tr_s=tr, drift_period_s=settings.bold.drift_period_s) for b, tr in zip(blocks, tr_s, strict=True)
     ]
-    use = [b >= 0 for b in blocks]
-    for number, (name, prediction) in enumerate(predicted.items()):
-        voxels = [Course(m[u], p[u], n) for m, p, u, n in zip(measured, prediction, use, out, strict=True)]
+    truth = [m[u] for m, u in zip(measured, use, strict=True)]
+    by_voxel: dict[str, Agreement] = {}
+    by_region: dict[str, Agreement] = {}
+    rows = []
+    for name, prediction in predicted.items():
+        voxels = [Course(m, p[u], n) for m, p, u, n in zip(truth, prediction, use, out, strict=True)]
         regional = [Course(regions.mean(c.measured), regions.mean(c.predicted), c.nuisance) for c in voxels]
-        by_voxel[name] = measure_agreement(voxels)
-        by_region[name] = measure_agreement(regional)
-        if number == 0:
-            shortest = int(np.ceil(settings.evaluation.shortest_shift_s / min(tr_s)))
-            long = [i for i, u in enumerate(use) if u.sum() > 2 * shortest]
-            if long:
-                chance = test_against_shifts(
-                    [voxels[i] for i in long],
-                    [regional[i] for i in long],
-                    shortest=shortest,
-                    n_draws=settings.evaluation.n_shifts,
-                    seed=seed,
-                )
-    table = pd.DataFrame([_row(name, by_voxel[name], by_region[name]) for name in predicted])
-    return Scores(table, by_voxel, by_region, chance)
+        by_voxel[name], by_region[name] = measure_agreement(voxels), measure_agreement(regional)
+        rows.append(_row(name, by_voxel[name], by_region[name]) | _patterns(voxels, regional, tr_s))
+    block = int(np.ceil(settings.evaluation.shortest_shift_s / min(tr_s)))
+    intervals = block_intervals(by_voxel, block=block, seed=seed)
+    first = by_voxel[next(iter(predicted))]
+    for number, row in enumerate(rows):
+        for key, (low, high) in intervals[row["model"]].items():
+            row |= {f"{key}_low": low, f"{key}_high": high}
+        row["gain"] = first.pooled_skill - row["pooled_skill"]
+        if not number:
+            row |= dict.fromkeys(("gain", "gain_low", "gain_high"), np.nan)
+    chance, others = None, {}
+    for row in rows:
+        if row is rows[0] or (said is not None and row["model"] in said.coefficients):
+            forecasts = _forecasts(row["model"], predicted, truth, blocks, out, said)
+            found = _against_shifts(forecasts, tr_s, regions, settings.evaluation, seed)
+            if found is not None and found.voxel_p is not None:
+                row["share_significant"] = share_significant(found.voxel_p)
+            if row is rows[0] and found is not None:
+                chance = found
+                others = _against_others(forecasts, said, use, regions, settings.evaluation, seed)
+    return Scores(
+        pd.DataFrame(rows),
+        by_voxel,
+        by_region,
+        chance,
+        others,
+        split_half_reliability(truth, regions.labels, out, seed=seed),
+    )
+
+
+def _forecasts(model, predicted, truth, blocks, out, said: Said | None) -> list[Forecast]:
+    if said is None:
+        return [Forecast.of(m, p[b >= 0], n) for m, p, b, n in zip(truth, predicted[model], blocks, out, strict=True)]
+    return [
+        Forecast(m, n, b[b >= 0], coefficients[:, b >= 0], said.bases)
+        for m, b, n, coefficients in zip(truth, blocks, out, said.coefficients[model], strict=True)
+    ]
+
+
+def _against_shifts(
+    forecasts: Sequence[Forecast], tr_s: Sequence[float], regions: Regions, how: EvaluationSettings, seed: int
+) -> Chance | None:
+    """Compare with the EEG of another time; None if all runs are too short for that."""
+    shortest = [int(np.ceil(how.shortest_shift_s / tr)) for tr in tr_s]
+    long = [i for i, f in enumerate(forecasts) if f.n_volumes > 2 * shortest[i]]
+    if not long:
+        return None
+    kept = [forecasts[i] for i in long]
+    draws = shifted(kept, shortest=[shortest[i] for i in long], n_draws=how.n_shifts, seed=seed)
+    return compare_with(kept, draws, labels=regions.labels, by_voxel=True)
+
+
+def _against_others(
+    forecasts: Sequence[Forecast],
+    said: Said | None,
+    use: Sequence[np.ndarray],
+    regions: Regions,
+    how: EvaluationSettings,
+    seed: int,
+) -> dict[str, Chance]:
+    """Compare with EEG of random phases, and with that of other runs, as far as models have looked at them."""
+    if said is None:
+        return {}
+    found = {}
+    if said.surrogates:
+        draws = ([run[u] for run, u in zip(draw, use, strict=True)] for draw in said.surrogates)
+        found[PHASES] = compare_with(forecasts, draws, labels=regions.labels)
+    others = said.others or [[f.coefficients for f in forecasts if f is not own] for own in forecasts]
+    if all(others):
+        exchanges = exchanged(forecasts, others, n_draws=how.n_shifts, seed=seed)
+        found[said.kind] = compare_with(forecasts, exchanges, labels=regions.labels)
+    return found
 
 
 def _row(name: str, voxels: Agreement, regions: Agreement) -> dict[str, Any]:
     quartiles = np.percentile(voxels.r, [25, 50, 75, 95])
+    looks = name not in BLIND and name not in REFERENCES
+    kind = (
+        "baseline" if name in BLIND else "reference" if name in REFERENCES else "linear" if name == RIDGE else "model"
+    )
     return {
         "model": name,
-        "looks_at_eeg": name not in BLIND,
+        "kind": kind,
+        "looks_at_eeg": looks,
         "pooled_r": voxels.pooled_r,
         "pooled_skill": voxels.pooled_skill,
-        "voxel_r_median": quartiles[1],
         "voxel_r_25": quartiles[0],
+        "voxel_r_median": quartiles[1],
         "voxel_r_75": quartiles[2],
         "voxel_r_95": quartiles[3],
+        "region_r_median": float(np.median(regions.r)),
         "best_region_r": float(regions.r.max()),
+        "share_significant": np.nan,
+        "amplitude": voxels.sums.amplitude,
         "amplitude_median": float(np.median(voxels.amplitude)),
     }
 
 
-def judge(scores: Scores, regions: Regions, *, alpha: float, trained_on: bool = False) -> dict[str, Any]:
-    """Say whether the first model is better than chance and than what ignores the EEG.
-
-    Parameters
-    ----------
-    trained_on : bool
-        Whether the model has seen these very volumes; then no verdict is possible.
-
-    Returns
-    -------
-    dict
-        ``headline``, ``better_than_chance``, ``better_than_baselines``, ``sentences``.
-    """
-    table = scores.table.set_index("model")
-    model = table.index[0]
-    blind = table[[not looks for looks in table.looks_at_eeg]]
-    best_blind = float(max(blind.pooled_skill.max(), 0.0)) if len(blind) else 0.0
-    skill = float(table.pooled_skill.iloc[0])
-    sentences: list[str] = []
-    if trained_on:
-        headline = "No verdict: the model was trained on these recordings"
-        sentences.append("Agreement with volumes that a model has learned from says nothing about new ones.")
-        return {"headline": headline, "better_than_chance": None, "better_than_baselines": None, "sentences": sentences}
-    if scores.chance is None:
-        headline = "No verdict: the runs are too short to tell chance"
-        return {"headline": headline, "better_than_chance": None, "better_than_baselines": None, "sentences": sentences}
-
-    chance = scores.chance
-    above_chance = chance.p < alpha
-    above_blind = skill > best_blind
-    typical = float(np.median(chance.null_pooled_r))
-    sentences.append(
-        f"Over the brain, r = {chance.pooled_r:.2f} at the true alignment against {typical:.2f} in the median of "
-        f"{len(chance.null_pooled_r)} shifts of the prediction in time ({say_p(chance.p)})."
-    )
-    sentences.append(
-        f"It explains {100 * skill:.1f} % of the changes over time (skill over the mean image); the best baseline that "
-        f"ignores the EEG explains {100 * best_blind:.1f} %."
-    )
-    significant = [
-        f"{name} (r = {r:.2f}, {say_p(p)})"
-        for name, r, p in sorted(
-            zip(regions.names, scores.regions[model].r, chance.region_p, strict=True), key=lambda item: -item[1]
-        )
-        if p < alpha
-    ]
-    if above_chance and above_blind:
-        headline = "Better than chance and than the baselines that ignore the EEG"
-        if significant:
-            more = f" and {len(significant) - 5} more" if len(significant) > 5 else ""
-            sentences.append(
-                f"In {len(significant)} of {len(regions.names)} regions, corrected for their number: "
-                f"{', '.join(significant[:5])}{more}."
-            )
-        else:
-            sentences.append("No region is above chance by itself after correction for their number.")
-        if RIDGE in table.index and table.pooled_r[RIDGE] >= table.pooled_r.iloc[0]:
-            sentences.append(
-                f"The {RIDGE} does as well or better (r = {table.pooled_r[RIDGE]:.2f}): the network adds nothing here."
-            )
-    elif above_chance:
-        headline = "No better than the baselines that ignore the EEG"
-        sentences.append("Its timing fits better than shifted timing does, but its size does not; do not rely on it.")
-    else:
-        headline = "No better than chance"
-        sentences.append("The synthesized series of this participant holds no evidence of a link to the measured BOLD.")
-    if float(table.amplitude_median.iloc[0]) < 0.05:
-        sentences.append("The prediction hardly changes over time: it is close to a constant image.")
+def _patterns(voxels: Sequence[Course], regional: Sequence[Course], tr_s: Sequence[float]) -> dict[str, float]:
+    """Agreement over space, between regions, over frequency, and of what is not common to the whole brain."""
     return {
-        "headline": headline,
-        "better_than_chance": bool(above_chance),
-        "better_than_baselines": bool(above_blind),
-        "sentences": sentences,
+        "spatial_r_median": float(np.median(spatial_r(voxels))),
+        "connectivity_r": connectivity_agreement(regional),
+        "spectral_r": spectral_agreement(regional, float(np.median(tr_s))),
+        "pooled_r_no_global": measure_agreement(without_global(voxels)).pooled_r,
     }
-
-
-def say_p(p: float) -> str:
-    """Write a p-value for a reader: three decimals, and never 0."""
-    return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"

@@ -15,18 +15,22 @@ from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import Spectrum
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_features
-from bids_eeg2fmri.evaluation.splits import Split, block_of_volume, split_in_blocks, split_inner
+from bids_eeg2fmri.evaluation.splits import Samples, Split, folds_of, hold_out, learn_from_all
 from bids_eeg2fmri.models.spec import SampleSpec
 from bids_eeg2fmri.training.fitting import History, Schedule, Trainer
 from bids_eeg2fmri.training.synthesizer import Synthesizer
-from bids_eeg2fmri.windows import Windows, lags_s, make_windows
+from bids_eeg2fmri.windows import Windows, lags_s, make_windows, without_timing
+from bids_eeg2fmri.workflow.blind import GLOBAL, blind_features, global_signal
 from bids_eeg2fmri.workflow.preparation import Prepared
-from bids_eeg2fmri.workflow.scoring import RIDGE
+from bids_eeg2fmri.workflow.scoring import RIDGE, Said
 
 logger = logging.getLogger(__name__)
 
 # A ridge in its dual form costs the cube of its samples.
 MOST_RIDGE_SAMPLES = 1500
+# Features are in dB, cosines, or units of their standard deviation over all runs: what varies less in a training set is
+# not there.
+LEAST_FEATURE_SCALE = 0.3
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class OutOfSample:
     Attributes
     ----------
     baselines : list of arrays of shape (volumes, voxels)
-        Per run, mean intensity of the training volumes of the fold that each volume was held out in.
+        Per run, mean intensity of its training volumes in the fold that each volume was held out in; of the other runs'
+        where the whole run was held out.
     predicted : dict of model to such a list
         Percent signal change from the baseline; 0 where there is not enough EEG.
     folds : list of arrays of shape (volumes,)
@@ -44,6 +49,8 @@ class OutOfSample:
     complete : list of arrays of shape (volumes,)
         Whether a volume has all the EEG it needs.
     histories : list of History
+    said : Said
+        What the models of each fold that look at the EEG say of every volume; 0 without enough EEG.
     """
 
     baselines: list[np.ndarray]
@@ -51,6 +58,7 @@ class OutOfSample:
     folds: list[np.ndarray]
     complete: list[np.ndarray]
     histories: list[History]
+    said: Said
 
 
 def windows_of(runs: Sequence[Prepared], settings: Settings) -> tuple[Windows, np.ndarray]:
@@ -60,15 +68,41 @@ def windows_of(runs: Sequence[Prepared], settings: Settings) -> tuple[Windows, n
     return make_windows([run.spectrum for run in runs], [run.onsets_s for run in runs], lags=lags), lags
 
 
-def gap_volumes(settings: Settings, tr_s: float) -> int:
-    """Volumes between training and test: the gap that is set, but never less than a window with its first frame."""
-    return int(np.ceil(max(settings.training.gap_s, settings.window.span_s + settings.spectrum.frame_s) / tr_s))
+def gap_s(settings: Settings) -> float:
+    """Time between training and test: the gap that is set, but never less than a window with its first frame."""
+    return max(settings.training.gap_s, settings.window.span_s + settings.spectrum.frame_s)
+
+
+def samples_of(runs: Sequence[Prepared], windows: Windows, settings: Settings) -> Samples:
+    """Say what the windows of a participant have in common, for their splits.
+
+    Raises
+    ------
+    InputDataError
+        If a run has no volume with all its EEG.
+    """
+    for number, run in enumerate(runs):
+        if not windows.complete[windows.recording == number].any():
+            raise InputDataError(
+                f"{run.recording.eeg}: expected volumes with {settings.window.span_s + settings.spectrum.frame_s:g} s of EEG "
+                f"before them, found none of {run.n_volumes}; leave this run out with --run-label or --bids-filter-file"
+            )
+    files = [run.recording.eeg for run in runs]
+    sessions = [run.recording.session for run in runs]
+    return Samples(
+        recording=windows.recording,
+        onset_s=np.concatenate([run.onsets_s for run in runs]),
+        clock=np.array([files.index(file) for file in files])[windows.recording],
+        usable=windows.complete,
+        gap_s=gap_s(settings),
+        session=np.array([sessions.index(session) for session in sessions])[windows.recording],
+    )
 
 
 def predict_out_of_sample(
     runs: Sequence[Prepared], settings: Settings, *, seed: int, report: Callable[[str], None]
 ) -> OutOfSample:
-    """Hold out each block of the runs in turn; train the network and fit the baselines on the rest.
+    """Hold out each block, run or session in turn; train the network and fit the baselines on the rest.
 
     Parameters
     ----------
@@ -80,29 +114,29 @@ def predict_out_of_sample(
     Raises
     ------
     InputDataError
-        If the runs are too short.
+        If the runs are too short or too few.
     """
     windows, lags = windows_of(runs, settings)
-    n_folds = settings.training.n_folds
-    splits = split_in_blocks(
-        windows.recording,
-        windows.volume,
-        windows.complete,
-        n_folds=n_folds,
-        gap=gap_volumes(settings, min(run.tr_s for run in runs)),
-    )
+    samples = samples_of(runs, windows, settings)
+    by, n_folds = settings.training.hold_out, settings.training.n_folds
+    n_surrogates = settings.evaluation.n_surrogates
+    splits = hold_out(samples, by, n_folds=n_folds)
     architecture = settings.training.architecture
-    names = (architecture, RIDGE, "time only", "mean image")
     tables = [_table(run) for run in runs]
-    predicted = {name: [np.zeros_like(table) for table in tables] for name in names}
+    features = _ridge_features(windows, runs, settings)
+    predicted = {name: [np.zeros_like(table) for table in tables] for name in (architecture, *features, "mean image")}
     baselines = [np.empty_like(table) for table in tables]
-    folds = [block_of_volume(run.n_volumes, n_folds) for run in runs]
-    bands, clock = _ridge_features(windows, runs)
+    fold_of = folds_of(samples, by, n_folds=n_folds)
+    folds = [fold_of[windows.recording == number] for number in range(len(runs))]
     independent = independent_share([run.tr_s for run in runs])
     trainer: Trainer | None = None
     histories = []
+    every = np.flatnonzero(windows.complete)
+    said: dict[str, list[np.ndarray]] = {architecture: [], RIDGE: []}
+    bases: list[np.ndarray] = []
+    surrogates = [np.zeros((len(windows), settings.bold.n_components), np.float32) for _ in range(n_surrogates)]
     for fold, split in enumerate(splits):
-        report(f"fold {fold + 1} of {n_folds}")
+        report(f"fold {fold + 1} of {len(splits)}")
         learned = learn_targets(runs, windows, split.train, settings)
         for number in range(len(runs)):
             rows = folds[number] == fold
@@ -111,18 +145,41 @@ def predict_out_of_sample(
             trainer = make_trainer(runs[0].spectrum, lags, learned.targets.shape[1], settings, seed=seed)
         histories.append(trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent))
         logger.debug("fold %d: %d epochs", fold, histories[-1].best_epoch)
-        by_name = {
-            architecture: trainer.predict(windows, split.test),
-            RIDGE: predict_by_ridge(bands, learned.targets, split, independent),
-            "time only": predict_by_ridge(lambda which: clock[which], learned.targets, split, independent),
+        by_name = {architecture: trainer.predict(windows, every)} | {
+            name: predict_by_ridge(of, learned.targets, split, independent, which=every)
+            for name, of in features.items()
         }
+        tested = np.isin(every, split.test)
+        bases.append(_padded(learned.basis.components, settings.bold.n_components))
+        for name in said:
+            of_all = np.zeros((len(windows), settings.bold.n_components), np.float32)
+            of_all[every, : by_name[name].shape[1]] = by_name[name]
+            said[name].append(of_all)
+        for draw, surrogate in enumerate(surrogates):
+            other = without_timing(windows, [run.spectrum for run in runs], seed=[seed, draw])
+            surrogate[split.test, : learned.targets.shape[1]] = trainer.predict(other, split.test)
         for name, coefficients in by_name.items():
-            values = learned.basis.expand(coefficients.astype(np.float32))
+            values = learned.basis.expand(coefficients[tested].astype(np.float32))
             for number in range(len(runs)):
                 of_run = windows.recording[split.test] == number
                 predicted[name][number][windows.volume[split.test][of_run]] = values[of_run]
     complete = [windows.complete[windows.recording == number] for number in range(len(runs))]
-    return OutOfSample(baselines, predicted, folds, complete, histories)
+    of_run = [windows.recording == number for number in range(len(runs))]
+    return OutOfSample(
+        baselines,
+        predicted,
+        folds,
+        complete,
+        histories,
+        Said(
+            {
+                name: [np.stack([of_all[rows] for of_all in of_folds]) for rows in of_run]
+                for name, of_folds in said.items()
+            },
+            np.stack(bases),
+            [[surrogate[rows] for rows in of_run] for surrogate in surrogates],
+        ),
+    )
 
 
 def train_on_all(
@@ -130,8 +187,8 @@ def train_on_all(
 ) -> tuple[Synthesizer, History]:
     """Train a synthesizer on all volumes, to be applied to other recordings; say how training went."""
     windows, lags = windows_of(runs, settings)
-    gap = gap_volumes(settings, min(run.tr_s for run in runs))
-    split = split_inner(windows.recording, windows.volume, windows.complete, n_folds=settings.training.n_folds, gap=gap)
+    samples = samples_of(runs, windows, settings)
+    split = learn_from_all(samples, settings.training.hold_out, n_folds=settings.training.n_folds)
     learned = learn_targets(runs, windows, split.train, settings)
     trainer = make_trainer(runs[0].spectrum, lags, learned.targets.shape[1], settings, seed=seed)
     history = trainer.fit(
@@ -162,7 +219,7 @@ class Learned:
     Attributes
     ----------
     baselines : list of arrays of shape (voxels,)
-        Mean intensity of each run's training volumes.
+        Mean intensity of each run's training volumes; of a run without any, the mean over the others.
     basis : Basis
     targets : array of shape (windows, components)
         Coefficients; NaN for windows that are not trained on, so that nobody can look at them unnoticed.
@@ -179,11 +236,14 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
     Raises
     ------
     InputDataError
-        If a run has no training volume.
+        If a run has no training volume although only blocks are held out.
     """
-    baselines, changes = [], []
+    baselines: dict[int, np.ndarray] = {}
+    changes = []
     for number, run in enumerate(runs):
         volumes = windows.volume[train][windows.recording[train] == number]
+        if not len(volumes) and settings.training.hold_out != "blocks":
+            continue
         if not len(volumes):
             raise InputDataError(
                 f"{run.recording.bold}: expected volumes to learn its mean from when a block of them and its neighbours are "
@@ -193,12 +253,14 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
         baseline = values.mean(0)
         drift = drift_regressors(run.n_volumes, tr_s=run.tr_s, shortest_period_s=settings.bold.drift_period_s)
         changes.append(remove_drift(percent_change(values, baseline), drift[volumes]))
-        baselines.append(baseline)
+        baselines[number] = baseline
+    # Of a run that is held out as a whole not even the mean image is known.
+    of_others: np.ndarray = np.mean(list(baselines.values()), axis=0)
     change = np.concatenate(changes)
     basis = fit_basis(change, settings.bold.n_components)
     targets = np.full((len(windows), len(basis.components)), np.nan, dtype=np.float32)
     targets[train] = basis.project(change)  # train is sorted by run, as the changes are
-    return Learned(baselines, basis, targets)
+    return Learned([baselines.get(number, of_others) for number in range(len(runs))], basis, targets)
 
 
 def make_trainer(spectrum: Spectrum, lags: np.ndarray, n_outputs: int, settings: Settings, *, seed: int) -> Trainer:
@@ -236,25 +298,48 @@ def _table(run: Prepared) -> np.ndarray:
     return run.table
 
 
-def _ridge_features(windows: Windows, runs: Sequence[Prepared]):
-    weights = band_weights(runs[0].spectrum.freqs_hz)
-    power = windows.power @ weights
+def _ridge_features(
+    windows: Windows, runs: Sequence[Prepared], settings: Settings
+) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """What each of the linear models looks at, for positions of windows."""
+    power = windows.power @ band_weights(runs[0].spectrum.freqs_hz)
     lengths = np.array([run.n_volumes for run in runs])
-    clock = time_features(windows.volume, lengths[windows.recording], tr_s=runs[0].tr_s)
-    return (lambda which: power[windows.frames[which]].reshape(len(which), -1)), clock
+    drift_period_s = settings.bold.drift_period_s
+    by_volume = {"time only": time_features(windows.volume, lengths[windows.recording], tr_s=runs[0].tr_s)}
+    by_volume |= blind_features(runs, drift_period_s=drift_period_s)
+    by_volume[GLOBAL] = global_signal(runs, [_table(run) for run in runs], drift_period_s=drift_period_s)
+    return {RIDGE: lambda which: power[windows.frames[which]].reshape(len(which), -1)} | {
+        name: features.__getitem__ for name, features in by_volume.items()
+    }
+
+
+def _padded(components: np.ndarray, n: int) -> np.ndarray:
+    """Add empty components where training volumes had fewer than asked for, so that folds can be stacked."""
+    return np.pad(components, ((0, n - len(components)), (0, 0)))
 
 
 def predict_by_ridge(
-    features: Callable[[np.ndarray], np.ndarray], targets: np.ndarray, split: Split, independent: float
+    features: Callable[[np.ndarray], np.ndarray],
+    targets: np.ndarray,
+    split: Split,
+    independent: float,
+    *,
+    which: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Fit a ridge to training samples and predict the test samples, (test, targets)."""
+    """Fit a ridge to training samples and predict the test samples, or ``which``, (samples, targets)."""
     stride = max(1, -(-len(split.train) // MOST_RIDGE_SAMPLES))
     train = split.train[::stride]
     inner = [
         (np.flatnonzero(np.isin(train, learn)), np.flatnonzero(np.isin(train, judge))) for learn, judge in split.inner
     ]
-    ridge = fit_ridge(features(train), targets[train], inner, independent=min(1.0, independent * stride))
-    return ridge.predict(features(split.test))
+    ridge = fit_ridge(
+        features(train),
+        targets[train],
+        inner,
+        independent=min(1.0, independent * stride),
+        least_scale=LEAST_FEATURE_SCALE,
+    )
+    return ridge.predict(features(split.test if which is None else which))
 
 
 def independent_share(tr_s: Sequence[float]) -> float:

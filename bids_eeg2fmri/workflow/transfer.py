@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from bids_eeg2fmri.bids.derivatives import Derivatives
+from bids_eeg2fmri.bids.reading import read_events
 from bids_eeg2fmri.bold.basis import fit_basis
 from bids_eeg2fmri.bold.drift import drift_regressors, remove_drift
 from bids_eeg2fmri.bold.grid import Grid
@@ -15,12 +17,20 @@ from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import Spectrum, relative_to_mean
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.baselines import band_weights, time_features
-from bids_eeg2fmri.evaluation.splits import inner_participants, split_by_participant
+from bids_eeg2fmri.evaluation.splits import Samples, hold_out, learn_from_all
 from bids_eeg2fmri.training.fitting import Trainer
 from bids_eeg2fmri.training.synthesizer import Synthesizer
 from bids_eeg2fmri.windows import Windows, lags_s, make_windows
-from bids_eeg2fmri.workflow.scoring import RIDGE, Scores, score
-from bids_eeg2fmri.workflow.training import Learned, card_of, independent_share, make_trainer, predict_by_ridge
+from bids_eeg2fmri.workflow.blind import blind_features
+from bids_eeg2fmri.workflow.scoring import RIDGE, Said, Scores, score
+from bids_eeg2fmri.workflow.training import (
+    Learned,
+    card_of,
+    gap_s,
+    independent_share,
+    make_trainer,
+    predict_by_ridge,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +51,9 @@ class Sample:
         In m, NaN where unknown.
     grid : Grid or None
         None without BOLD.
+    events : DataFrame or None
+        On the clock of the volumes.
+    motion, cardiac : array of shape (volumes, regressors) or None
     """
 
     participant: str
@@ -55,6 +68,9 @@ class Sample:
     fingerprint: str
     positions: np.ndarray
     grid: Grid | None
+    events: pd.DataFrame | None = None
+    motion: np.ndarray | None = None
+    cardiac: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -82,8 +98,8 @@ class Transfer:
     synthesizer: Synthesizer
 
 
-def read_sample(derivatives: Derivatives, participant: str, name: str, path: str) -> Sample:
-    """Read a recording without its BOLD."""
+def read_sample(derivatives: Derivatives, participant: str, name: str, path: str, events: str | None = None) -> Sample:
+    """Read a recording without its BOLD; ``path`` and the table of ``events`` as the participant's summary has them."""
     arrays = derivatives.read_samples(path, leave_out=("change", "baseline"))
     spectrum = Spectrum(arrays["power"], arrays["freqs_hz"], arrays["ends_s"], tuple(map(str, arrays["channels"])))
     return Sample(
@@ -99,6 +115,9 @@ def read_sample(derivatives: Derivatives, participant: str, name: str, path: str
         str(arrays["fingerprint"]),
         arrays["positions_m"],
         Grid(arrays["mask"], arrays["affine"], int(arrays["space_code"])) if "mask" in arrays else None,
+        read_events(derivatives.root / events) if events is not None else None,
+        arrays.get("motion"),
+        arrays.get("cardiac"),
     )
 
 
@@ -110,7 +129,7 @@ def transfer(
     seed: int,
     report: Callable[[str], None],
 ) -> Transfer:
-    """Leave one participant out, for each; then train on all.
+    """Hold out each participant, by itself or in a group if there are many; then train on all.
 
     Parameters
     ----------
@@ -133,8 +152,16 @@ def transfer(
     lags = lags_s(span_s=settings.window.span_s, step_s=step_s)
     windows = make_windows([s.spectrum for s in with_bold], [s.onsets_s for s in with_bold], lags=lags)
     participant = np.array([everyone.index(s.participant) for s in with_bold])[windows.recording]
+    volumes = Samples(
+        recording=windows.recording,
+        onset_s=np.concatenate([s.onsets_s for s in with_bold]),
+        clock=windows.recording,  # runs of one EEG recording are on the same side, as their participant is
+        usable=windows.complete,
+        gap_s=gap_s(settings),
+        participant=participant,
+    )
     # Refuses too few participants before anything is computed.
-    splits = [split_by_participant(participant, i, usable=windows.complete) for i in range(len(everyone))]
+    splits = hold_out(volumes, "participant", n_folds=settings.training.n_folds)
 
     reduced = []
     for number, sample in enumerate(with_bold):
@@ -146,42 +173,60 @@ def transfer(
     trainer: Trainer | None = None
     bands = windows.power @ band_weights(first.spectrum.freqs_hz)
     lengths = np.array([len(s.onsets_s) for s in with_bold])[windows.recording]
-    clock = time_features(windows.volume, lengths, tr_s=first.tr_s)
+    by_volume = {"time only": time_features(windows.volume, lengths, tr_s=first.tr_s)}
+    by_volume |= blind_features(with_bold, drift_period_s=settings.bold.drift_period_s)
     independent = independent_share([s.tr_s for s in with_bold])
     scores: dict[str, Scores] = {}
     courses: dict[str, list[np.ndarray]] = {}
     z = np.zeros(grid.n_voxels)
-    for i, who in enumerate(everyone):
-        report(f"transfer to {who} ({i + 1} of {len(everyone)})")
-        learned = _learn(windows, splits[i].train, reduced, settings)
+    for fold, split in enumerate(splits):
+        held_out = np.unique(participant[split.test])
+        report(f"transfer to {', '.join(everyone[i] for i in held_out)} ({fold + 1} of {len(splits)})")
+        learned = _learn(windows, split.train, reduced, settings)
         trainer = _trainer(trainer, first, lags, learned, settings, seed)
-        trainer.fit(windows, learned.targets, splits[i].train, splits[i].inner, independent=independent)
+        trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent)
         by_name = {
-            settings.training.architecture: trainer.predict(windows, splits[i].test),
+            settings.training.architecture: trainer.predict(windows, split.test),
             RIDGE: predict_by_ridge(
-                lambda which: bands[windows.frames[which]].reshape(len(which), -1),
-                learned.targets,
-                splits[i],
-                independent,
+                lambda which: bands[windows.frames[which]].reshape(len(which), -1), learned.targets, split, independent
             ),
-            "time only": predict_by_ridge(lambda which: clock[which], learned.targets, splits[i], independent),
+        } | {
+            name: predict_by_ridge(features.__getitem__, learned.targets, split, independent)
+            for name, features in by_volume.items()
         }
-        scores[who], courses[who] = _score(
-            derivatives, with_bold, windows, splits[i].test, learned, by_name, grid, regions, settings, seed
-        )
-        for sample in samples:
-            if sample.participant == who and sample.grid is None:
-                own = make_windows([sample.spectrum], [sample.onsets_s], lags=lags)
-                change = learned.basis.expand(trainer.predict(own, np.flatnonzero(own.complete)))
-                courses[who].append(regions.mean(change))
-        r = scores[who].voxels[settings.training.architecture].r
-        z += np.arctanh(np.clip(r, -0.999, 0.999)) / len(everyone)
+        # What the model says of everybody's EEG, to be set against the BOLD of those who were held out.
+        said = np.zeros((len(windows), learned.targets.shape[1]), dtype=np.float32)
+        said[windows.complete] = trainer.predict(windows, np.flatnonzero(windows.complete))
+        for i in held_out:
+            who, of_participant = everyone[i], participant[split.test] == i
+            of_model = {name: coefficients[of_participant] for name, coefficients in by_name.items()}
+            scores[who], courses[who] = _score(
+                derivatives,
+                with_bold,
+                windows,
+                split.test[of_participant],
+                learned,
+                of_model,
+                said,
+                participant != i,
+                grid,
+                regions,
+                settings,
+                seed,
+            )
+            for sample in samples:
+                if sample.participant == who and sample.grid is None:
+                    own = make_windows([sample.spectrum], [sample.onsets_s], lags=lags)
+                    change = learned.basis.expand(trainer.predict(own, np.flatnonzero(own.complete)))
+                    courses[who].append(regions.mean(change))
+            r = scores[who].voxels[settings.training.architecture].r
+            z += np.arctanh(np.clip(r, -0.999, 0.999)) / len(everyone)
 
     report("training on all participants")
-    train = np.flatnonzero(windows.complete)
-    learned = _learn(windows, train, reduced, settings)
+    split = learn_from_all(volumes, "participant", n_folds=settings.training.n_folds)
+    learned = _learn(windows, split.train, reduced, settings)
     trainer = _trainer(trainer, first, lags, learned, settings, seed)
-    trainer.fit(windows, learned.targets, train, inner_participants(participant, train), independent=independent)
+    trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent)
     positions = [xyz.tolist() if np.isfinite(xyz).all() else None for xyz in first.positions]
     synthesizer = Synthesizer(
         trainer.model,
@@ -241,8 +286,8 @@ def _trainer(trainer: Trainer | None, sample: Sample, lags, learned: Learned, se
     return make_trainer(sample.spectrum, lags, n_outputs, settings, seed=seed)
 
 
-def _score(derivatives, samples, windows, test, learned, by_name, grid, regions, settings, seed):
-    measured, blocks, tr_s = [], [], []
+def _score(derivatives, samples, windows, test, learned, by_name, said, is_other, grid, regions, settings, seed):
+    measured, blocks, tr_s, of_model = [], [], [], []
     predicted: dict[str, list[np.ndarray]] = {name: [] for name in [*by_name, "mean image"]}
     courses = []
     for number in np.unique(windows.recording[test]):
@@ -252,13 +297,32 @@ def _score(derivatives, samples, windows, test, learned, by_name, grid, regions,
         measured.append(_change(derivatives, sample, grid))
         blocks.append(np.where(np.isin(np.arange(len(sample.onsets_s)), volumes), 0, -1))
         tr_s.append(sample.tr_s)
+        of_model.append(said[None, windows.recording == number])
         for name, coefficients in by_name.items():
             change = np.zeros_like(measured[-1])
             change[volumes] = learned.basis.expand(coefficients[rows].astype(np.float32))
             predicted[name].append(change)
         predicted["mean image"].append(np.zeros_like(measured[-1]))
         courses.append(regions.mean(predicted[settings.training.architecture][-1][volumes]))
-    scores = score(measured, predicted, blocks, tr_s=tr_s, regions=regions, settings=settings, seed=seed)
+    others = [
+        said[None, (windows.recording == number) & windows.complete]
+        for number in np.unique(windows.recording[is_other & windows.complete])
+    ]
+    scores = score(
+        measured,
+        predicted,
+        blocks,
+        tr_s=tr_s,
+        regions=regions,
+        settings=settings,
+        seed=seed,
+        said=Said(
+            {settings.training.architecture: of_model},
+            learned.basis.components[None],
+            others=[others] * len(measured),
+            kind="EEG of another participant",
+        ),
+    )
     return scores, courses
 
 

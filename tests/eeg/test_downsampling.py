@@ -84,3 +84,14 @@ def test_a_useless_channel_that_is_not_wanted_does_not_matter(raw_of):
     data = np.random.default_rng(6).standard_normal((3, 600))
     data[1] = np.nan
     assert downsample(raw_of(data, 250.0), ["a", "c"]).data.shape == (2, 600)
+
+
+@pytest.mark.parametrize("worth", [0.0, np.nan])
+def test_a_channel_that_is_optional_may_hold_nothing_of_use(worth, raw_of):
+    data = np.random.default_rng(4).standard_normal((3, 900))
+    data[1] = worth
+    signals = downsample(raw_of(data, 250.0), ["a", "c", "b"], optional=("b",))
+    assert signals.of(["a", "c"]).channels == ("a", "c")
+    np.testing.assert_array_equal(signals.of(["c", "a"]).data, signals.data[[1, 0]])
+    with pytest.raises(InputDataError, match=r"found .* b;"):
+        downsample(raw_of(data, 250.0), ["a", "c", "b"], optional=("a",))

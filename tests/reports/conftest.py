@@ -2,7 +2,9 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -17,6 +19,15 @@ from bids_eeg2fmri.reports.participant import participant_report
 N_VOLUMES, SHAPE = 41, (7, 8, 9)
 REGIONS = ("L15P15S15", "R15A15S45", "L45P75I15")
 AFFINE = np.array([[20.0, 0, 0, -60], [0, 21, 0, -90], [0, 0, 22, -70], [0, 0, 0, 1]])
+
+
+MODELS = {
+    "separable": "model",
+    "lagged band-power ridge": "linear",
+    "schedule only": "baseline",
+    "mean image": "baseline",
+    "global signal": "reference",
+}
 
 
 class Page(HTMLParser):
@@ -70,6 +81,20 @@ def spectrum(summary: dict[str, Any]) -> dict[str, Any]:
     return summary["recordings"][0]["spectrum"]
 
 
+def _score_row(number: int, name: str, kind: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Make a row of scores: r of 0.41 for the first, 0.1 less for each further one."""
+    r = 0.41 - 0.1 * number
+    row: dict[str, Any] = {"model": name, "kind": kind, "looks_at_eeg": kind in ("model", "linear"), "pooled_r": r}
+    row |= {"pooled_r_low": r - 0.07, "pooled_r_high": r + 0.06, "pooled_skill": r / 10}
+    row |= {"pooled_skill_low": r / 10 - 0.011, "pooled_skill_high": r / 10 + 0.012}
+    gain = None if not number else 0.01 * number
+    row |= {"gain": gain, "gain_low": gain and gain - 0.015, "gain_high": gain and gain + 0.015}
+    row |= {"share_significant": 0.237 if not number else None, "region_r_median": r + 0.1, "amplitude_median": 0.1}
+    names = ("voxel_r_25", "voxel_r_median", "voxel_r_75", "voxel_r_95", "best_region_r", "spatial_r_median")
+    names += ("connectivity_r", "spectral_r", "pooled_r_no_global")
+    return row | dict(zip(names, rng.random(len(names)).tolist(), strict=True))
+
+
 def _spectrum() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     positions = [[0.08 * np.sin(a), 0.08 * np.cos(a), 0.03 + 0.005 * i] for i, a in enumerate(np.arange(6.0))]
@@ -95,6 +120,11 @@ def _write_recording(derivatives: Derivatives, name: str) -> dict[str, Any]:
     course = {
         f"{region}_{kind}": rng.normal(size=N_VOLUMES) for kind in ("measured", "synthesized") for region in REGIONS
     }
+    for region in REGIONS[:2]:
+        course |= {
+            f"{region}_low": course[f"{region}_synthesized"] - 9,
+            f"{region}_high": course[f"{region}_synthesized"] + 9,
+        }
     regions = pd.DataFrame({"onset": onset, **course})
     regions.iloc[:5, 1:] = np.nan  # not enough EEG before them
     files = {
@@ -109,6 +139,8 @@ def _write_recording(derivatives: Derivatives, name: str) -> dict[str, Any]:
         ),
         "events": derivatives.write_events(source, pd.DataFrame({"onset": [3.1], "duration": [1.0]})),
     }
+    z_map = nib.Nifti1Image((mask * rng.normal(0, 2, SHAPE)).astype(np.float32), AFFINE)
+    maps = {side: derivatives.write_task_map(source, "flash", side, z_map, {}) for side in ("measured", "synthesized")}
     return {
         "name": name,
         "eeg": f"{name}_eeg.vhdr",
@@ -133,6 +165,8 @@ def _write_recording(derivatives: Derivatives, name: str) -> dict[str, Any]:
             "eeg_duration_s": 97.0,
         },
         "event_conflicts": [],
+        "task_maps": [{"condition": "flash"} | {side: path.as_posix() for side, path in maps.items()}],
+        "task_left_out": {"cue": "2 events during the volumes, 3 are needed"},
         "spectrum": _spectrum(),
     }
 
@@ -152,11 +186,7 @@ def page(derivatives: Derivatives, written: dict[str, Any]) -> Page:
 @pytest.fixture(scope="session")
 def written(derivatives: Derivatives) -> dict[str, Any]:
     rng = np.random.default_rng(2)
-    numbers = ("pooled_r", "pooled_skill", "voxel_r_median", "voxel_r_25", "voxel_r_75", "voxel_r_95", "best_region_r")
-    scores = [
-        {"model": name, "looks_at_eeg": looks, "amplitude_median": 0.1} | dict(zip(numbers, rng.random(7), strict=True))
-        for name, looks in (("separable", True), ("lagged band-power ridge", True), ("mean image", False))
-    ]
+    scores = [_score_row(number, name, kind, rng) for number, (name, kind) in enumerate(MODELS.items())]
     fold = {
         "training_loss": [[2.0, 1.5, 1.2], [2.1, 1.4]],
         "validation_loss": [[1.3, 0.9, 1.0], [1.2, 1.1]],
@@ -175,8 +205,82 @@ def written(derivatives: Derivatives) -> dict[str, Any]:
             "sentences": ["Over the brain, r = 0.01."],
         },
         "scores": scores,
-        "regions": [{"name": name, "r": r, "p": 0.2} for name, r in zip(REGIONS, (0.31, -0.02, 0.17), strict=True)],
-        "chance": {"pooled_r": 0.01, "p": 0.41, "null_pooled_r": rng.normal(0, 0.02, 123).tolist()},
+        "regions": [
+            {"name": name, "r": r, "p": 0.2, "ceiling": 0.8}
+            for name, r in zip(REGIONS, (0.31, -0.02, 0.17), strict=True)
+        ],
+        "ceiling": {"region_median": 0.83},
+        "chance": {
+            "pooled_r": 0.01,
+            "p": 0.41,
+            "null_pooled_r": rng.normal(0, 0.02, 123).tolist(),
+            "others": [
+                {"kind": "phase-randomized EEG", "p": 0.337, "null_pooled_r": rng.normal(0, 0.02, 61).tolist()},
+                {"kind": "EEG of another run", "p": 0.5, "null_pooled_r": [0.03, -0.04, 0.05]},
+            ],
+        },
+        "task": [
+            {
+                "recording": "sub-07_task-rest",
+                "condition": "flash",
+                "model": model,
+                "r": r,
+                "dice": 0.4,
+                "threshold_share": 0.05,
+            }
+            for model, r in (("separable", 0.31), ("schedule only", 0.52))
+        ],
+        "published": [
+            {"paper": paper, "metric": metric, "model": model, "value": value}
+            for paper, metric, values in (("calhas2022", "SSIM", (0.911, 0.912)), ("e2fnet2025", "PSNR", (31.4, 31.5)))
+            for model, value in zip(("separable", "mean image"), values, strict=True)
+        ],
         "model": {"architecture": "separable", "bundle": "models/sub-07"},
         "training": [fold, fold, fold],
     }
+
+
+@dataclass(frozen=True)
+class Viewable:
+    """A recording with what the viewer needs, and the numbers that it has to show."""
+
+    derivatives: Derivatives
+    entry: dict[str, Any]
+    measured: np.ndarray  # (volumes, voxels of the mask), percent
+    synthesized: np.ndarray
+    folds: np.ndarray
+    use: np.ndarray  # which volumes were synthesized
+
+    def residual(self, side: str) -> np.ndarray:
+        """Take drift and the means of the blocks out of the synthesized volumes, (voxels, volumes)."""
+        table, folds = getattr(self, side)[self.use].astype(float), self.folds[self.use]
+        cosine = np.cos(np.pi * (np.arange(N_VOLUMES) + 0.5) / N_VOLUMES)[
+            self.use
+        ]  # 41 times 2.1 s hold one half period
+        out = np.column_stack([cosine, *(folds == fold for fold in np.unique(folds))])
+        return (table - out @ np.linalg.lstsq(out, table, rcond=None)[0]).T
+
+
+@pytest.fixture(scope="session")
+def viewable(tmp_path_factory: pytest.TempPathFactory) -> Viewable:
+    folder = tmp_path_factory.mktemp("viewable")
+    derivatives = Derivatives(folder / "out", folder / "data")
+    derivatives.create()
+    entry = _write_recording(derivatives, "sub-07_task-rest")
+    rng = np.random.default_rng(3)
+    mask = _mask() > 0
+    slow = np.cos(np.pi * (np.arange(N_VOLUMES) + 0.5) / N_VOLUMES)[:, None]
+    folds = np.arange(N_VOLUMES) * 5 // N_VOLUMES
+    use = np.arange(N_VOLUMES) >= 5
+    measured = (rng.normal(0, 1.3, (N_VOLUMES, mask.sum())) + 7 * slow + folds[:, None]).astype(np.float32)
+    series = nib.load(derivatives.root / entry["files"]["synthesized"]).get_fdata()[mask].T
+    synthesized = 100 * (series / series[use].mean(axis=0) - 1)
+    source = Recording("07", Path(entry["eeg"]), Path(entry["bold"]), "paired", "same run")
+    onset = 4.3 + 2.1 * np.arange(N_VOLUMES)
+    samples = derivatives.write_samples(
+        source, change=measured, mask=mask, affine=AFFINE, tr_s=np.array(2.1), onsets_s=onset, power=np.zeros(3)
+    )
+    columns = {"volume": np.arange(N_VOLUMES), "onset": onset, "fold": folds, "synthesized": use}
+    volumes = derivatives.write_volumes(source, pd.DataFrame(columns))
+    entry["files"] |= {"samples": samples.as_posix(), "volumes": volumes.as_posix()}
+    return Viewable(derivatives, entry, measured, synthesized, folds, use)

@@ -3,12 +3,23 @@ import itertools
 import re
 from typing import get_args
 
+import nibabel as nib
+import numpy as np
 import pytest
 
 from bids_eeg2fmri.bids.recordings import Status
+from bids_eeg2fmri.reports.eeg import describe_eeg
+from bids_eeg2fmri.reports.maps import draw_glass_brain
+from bids_eeg2fmri.reports.methods import bibliography, methods_text
 from bids_eeg2fmri.reports.participant import participant_report
+from bids_eeg2fmri.reports.wording import number
 
 SCRIPT = "<script>alert(1)</script>"
+
+
+def plain(text: str) -> str:
+    """Write signs as a keyboard has them."""
+    return text.translate({0xA0: " ", 0x2212: "-", 0x2013: "-", 0x2019: "'"})
 
 
 def test_the_verdict_comes_first_after_the_notice_that_nothing_was_measured(page):
@@ -35,16 +46,19 @@ def test_what_the_dataset_says_stays_text(derivatives, summary, look):
     summary["recordings"][0] |= {"name": SCRIPT, "eeg": SCRIPT, "pairing": SCRIPT, "remark": SCRIPT}
     summary["recordings"][0] |= {"decision": SCRIPT, "event_conflicts": [SCRIPT]}
     summary["recordings"][0]["alignment"] |= {"evidence": SCRIPT, "notes": [SCRIPT], "code": SCRIPT}
+    summary["recordings"][0]["task_maps"][0]["condition"] = summary["task"][0]["condition"] = SCRIPT
+    summary["recordings"][0]["task_left_out"] = {SCRIPT: SCRIPT}
+    summary["scores"][2]["model"] = summary["published"][0]["metric"] = SCRIPT
     summary["recordings"][0]["spectrum"]["channels"][2] = '"><script>'
     page = look(participant_report(derivatives, summary))
     assert not page.all("script")
-    assert page.text.count(SCRIPT) >= 11
+    assert page.text.count(SCRIPT) >= 20
 
 
 def test_every_figure_is_told_in_words(page):
     images = page.all("img")
-    # Chance, alignment, spectra, heads, mask, map of r, courses, training.
-    assert len(images) == 8
+    # Models, chance, alignment, spectra, heads, map of r, mask, glass brain, task, courses, training.
+    assert len(images) == 11
     assert all(len(image["alt"].split()) > 8 for image in images)
 
 
@@ -70,8 +84,10 @@ def test_headings_leave_no_level_out(page):
 
 
 def test_rows_that_ignore_the_eeg_say_so(page):
+    assert "separable this report, uses the EEG" in page.text
+    assert "lagged band-power ridge linear model, uses the EEG" in page.text
     assert "mean image baseline, ignores the EEG" in page.text
-    assert "lagged band-power ridge baseline, uses the EEG" in page.text
+    assert "global signal reference, not to be beaten" in page.text
 
 
 def test_the_typical_region_is_the_median_one(page):
@@ -112,13 +128,13 @@ def test_a_file_that_was_moved_away_is_named_and_costs_its_figure_only(derivativ
     summary["recordings"][0]["files"]["r_map"] = path = "sub-07/func/moved_statmap.nii.gz"
     page = look(participant_report(derivatives, summary))
     assert f"No longer there {path}" in page.text
-    assert len(page.all("img")) == 7
+    assert len(page.all("img")) == 9  # neither slices nor glass brain
 
 
 def test_without_positions_there_are_spectra_but_no_head_maps(derivatives, summary, look):
     summary["recordings"][0]["spectrum"]["positions_m"] = [None] * 6
     page = look(participant_report(derivatives, summary))
-    assert len(page.all("img")) == 7
+    assert len(page.all("img")) == 10
     assert "Head maps" not in page.html
 
 
@@ -151,7 +167,7 @@ def test_notes_and_conflicts_are_seen_where_they_belong_and_in_the_overview(deri
     text = look(participant_report(derivatives, summary)).text
     assert "✓ synthesized ⚠ 3 remarks paired" in text
     parts = (
-        "Alignment of volumes and EEG",
+        "To be kept in mind",
         "7 volumes have no marker",
         "the EEG ends early",
         "Events",
@@ -201,13 +217,151 @@ def test_a_recording_that_could_not_be_aligned_keeps_the_numbers(derivatives, su
 
 def test_a_summary_of_an_older_run_makes_a_report(derivatives, summary, look):
     entry = summary["recordings"][0]
-    for key in ("decision", "pairing", "event_conflicts", "tr_s", "first_volume_s", "n_volumes"):
+    for key in ("decision", "pairing", "event_conflicts", "tr_s", "first_volume_s", "n_volumes", "task_maps"):
         del entry[key]
+    for key in ("ceiling", "task", "published"):
+        del summary[key]
+    del summary["chance"]["others"]
+    kept = ("model", "looks_at_eeg", "pooled_r", "pooled_skill", "voxel_r_median", "best_region_r", "amplitude_median")
+    summary["scores"] = [{key: row[key] for key in kept} for row in summary["scores"][:4]]
+    summary["regions"] = [{key: region[key] for key in ("name", "r")} for region in summary["regions"]]
     entry["alignment"] = {"evidence": "marker R128: 41 found", "residual_ms": [0.1] * 41}
     page = look(participant_report(derivatives, summary))
     assert "Decision paired : " in page.text
     assert "Marker R128: 41 found." in page.text
-    assert len(page.all("img")) == 7
+    assert "schedule only baseline, ignores the EEG" in page.text
+    # Models, chance, spectra, heads, map of r, mask, glass brain, courses, training.
+    assert len(page.all("img")) == 9
+    for gone in ("#task", "#beyond"):
+        assert gone not in {link["href"] for link in page.all("a")}
+
+
+def test_the_numbers_that_matter_most_follow_the_verdict_in_real_text(page):
+    verdict, tiles, _ = re.split("Over the brain, r = 0.01.|The model beside the baselines", page.text)
+    assert "No better than chance" in verdict
+    tiles = plain(tiles)
+    for tile in (
+        "r over the brain 0.41 95 % interval 0.34 to 0.47",
+        "p 0.410 against 123 shifts of the EEG in time",
+        "Change explained 4.1 % best of what ignores the EEG: schedule only, 2.1 %",
+        "Voxels above chance 23.7 %",
+        "Best region r = 0.31 15 mm left, 15 mm behind, 15 mm above; p = 0.200, corrected",
+        "Ceiling 0.83 r that no model exceeds in a typical region; this one reaches 0.51",
+    ):
+        assert tile in tiles
+
+
+def test_a_collapsed_model_is_told_as_such(derivatives, summary, look, page):
+    assert "Collapsed" not in page.text
+    summary["verdict"]["collapsed"] = True
+    summary["recordings"] = []
+    text = look(participant_report(derivatives, summary)).text
+    assert text.index("Collapsed: the synthesized image hardly changes") < text.index("Over the brain, r = 0.01.")
+
+
+def test_only_an_interval_that_leaves_out_0_makes_a_model_better(page):
+    # Gains of 0.01 to 0.04, each with an interval of 0.015 to either side; the last one is a reference.
+    table = plain(page.text[page.text.index("Model gains") :])
+    for row in (
+        "linear model, uses the EEG 0.31 0.24 to 0.37 3.1 % 2.0 to 4.3 % 1.0 % -0.5 to 2.5 % ? can't tell",
+        "baseline, ignores the EEG 0.21 0.14 to 0.27 2.1 % 1.0 to 3.3 % 2.0 % 0.5 to 3.5 % ✓ better",
+        "reference, not to be beaten 0.01 -0.06 to 0.07 0.1 % -1.0 to 1.3 % 4.0 % 2.5 to 5.5 %",
+    ):
+        assert row in table
+    assert table.count("✓ better") == 2  # what the EEG-blind rows are, and not the reference
+
+
+def test_every_kind_of_chance_has_its_p_and_its_distribution(page):
+    for told in (
+        "EEG shifted in time : p = 0.410",
+        "Phase-randomized EEG : p = 0.337",
+        "EEG of another run : p = 0.500",
+    ):
+        assert told in page.text
+    alt = plain(next(image["alt"] for image in page.all("img") if image["alt"].startswith("Histograms")))
+    assert "phase-randomized EEG: 61 draws" in alt
+    assert "EEG of another run: 3 draws from -0.040 to 0.050, of which 2 reach it, p = 0.500" in alt
+
+
+def test_the_figure_of_models_tells_intervals_chance_and_ceiling(page, written):
+    alt = next(image["alt"] for image in page.all("img") if image["alt"].startswith("r over the brain"))
+    low, high = np.percentile(written["chance"]["null_pooled_r"], [2.5, 97.5])
+    assert "separable 0.41 (0.34 to 0.47); lagged band-power ridge 0.31 (0.24 to 0.37)" in alt
+    assert f"between {number(low)} and {number(high)}. The ceiling of r in a typical region is 0.83." in alt
+
+
+def test_published_metrics_stand_beside_the_mean_image_and_are_said_to_measure_anatomy(
+    derivatives, summary, look, page
+):
+    assert "Metric separable mean image SSIM calhas2022 0.9110 0.9120 PSNR e2fnet2025 31.40 31.50" in page.text
+    assert "These measure anatomy." in page.text
+    summary["published"] = summary["published"][:1]  # of the model alone
+    summary["recordings"] = []
+    assert "Metric separable mean image SSIM calhas2022 0.9110 -" in plain(
+        look(participant_report(derivatives, summary)).text
+    )
+
+
+def test_a_task_is_judged_against_its_schedule(page):
+    assert (
+        "flash in sub-07_task-rest: r = 0.31 for separable, 0.52 for schedule only: no better than the schedule."
+        in page.text
+    )
+    assert "schedule only 0.52 0.40" in page.text
+    assert "Left out: cue (2 events during the volumes, 3 are needed)." in page.text
+
+
+def test_courses_tell_how_often_the_measurement_lies_in_its_band(page):
+    courses = next(image["alt"] for image in page.all("img") if image["alt"].startswith("Measured and"))
+    # The third region has no band.
+    assert "The band holds 100 % of the measured volumes of L15P15S15; 95 %" in courses.replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+
+
+def test_a_glass_brain_has_the_outlines_of_a_template_in_its_space_only(brain, page):
+    assert "not in MNI152 space" in page.text
+    mask, _ = brain
+    r_map = nib.Nifti1Image(np.asarray(mask.dataobj) * np.float32(0.2), mask.affine)
+    r_map.set_sform(mask.affine, code=4)
+    assert "those of the MNI152 template" in draw_glass_brain(r_map, mask, limit=0.4).caption
+
+
+def test_many_recordings_are_drawn_in_part_and_the_page_says_so(derivatives, summary, look):
+    recording = summary["recordings"][0]
+    summary["recordings"] = [copy.deepcopy(recording) | {"name": f"sub-07_run-{i}"} for i in range(12)]
+    page = look(participant_report(derivatives, summary))
+    alts = [image["alt"] for image in page.all("img")]
+    assert sum(alt.startswith("Slices through the brain") for alt in alts) == 10
+    assert sum(alt.startswith("Head maps") for alt in alts) == 3
+    assert page.text.count("To keep this page small") == 9
+    assert page.text.count("has no pictures here") == 2
+    assert len(page.html.encode()) < 5e6
+
+
+def test_an_ordinary_page_is_small(page):
+    assert len(page.html.encode()) < 1.5e6
+
+
+def test_the_quality_of_the_eeg_is_told_in_words():
+    freqs = np.arange(2.0, 41.0)
+    power = np.tile(-110 - 5 * np.log2(freqs) + 6 * np.exp(-((freqs - 10) ** 2) / 3), (7, 1))
+    power[3] += 12
+    names = ["Fp1", "Cz", "Oz", "T7", "T8", "Pz", "Fz"]
+    spectrum = {"freqs_hz": freqs, "channels": names, "mean_db": power, "positions_m": [[0, 0, 0.1]] * 6 + [None]}
+    told = dict(describe_eeg(spectrum))
+    assert told["Channels"] == "7, 6 with a known position"
+    assert told["Apart from the others"] == "T7 (12.0 dB)"
+    assert told["Alpha rhythm"].startswith("peak at 10 Hz, 6.0 dB above")
+    assert told["Line noise"].endswith("up to 40 Hz")
+
+
+def test_the_methods_are_text_to_be_copied_with_their_sources(page, written):
+    text = methods_text(written)
+    assert "Methods, for a paper" in page.text
+    assert "(Gorgolewski et al., 2016; Pernet et al., 2019)" in page.text
+    assert " ".join(text.split()) in page.text
+    assert " ".join(bibliography(text).split()) in page.text
 
 
 def test_two_recordings_of_one_name_keep_their_own_pictures(derivatives, summary, look):

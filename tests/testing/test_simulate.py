@@ -66,6 +66,20 @@ def test_the_truth_is_beside_the_dataset_and_not_in_it(simulated):
     assert json.loads((truth / "truth.json").read_text())["simulation"]["seed"] == 3
 
 
+def test_the_heart_beats_where_the_truth_says_and_its_rate_wanders(simulated):
+    import mne
+
+    path, truth = simulated
+    raw = mne.io.read_raw_brainvision(path / "sub-01/eeg/sub-01_task-rest_eeg.vhdr", verbose="error")
+    beats_s = pd.read_csv(truth / "sub-01_task-rest_heart.tsv", sep="\t").beat_eeg_s.to_numpy()
+    ecg = raw.get_data(picks=["ECG"])[0]
+    around = np.rint(beats_s[1:-1] * 500).astype(int)[:, None] + np.arange(-150, 150)
+    assert np.abs(ecg[around].argmax(1) - 150).max() <= 4
+    rate = 60 / np.diff(beats_s)
+    assert 55 < rate.mean() < 80
+    assert 2 < rate.std() < 9
+
+
 def test_without_coupling_there_is_no_truth_to_find(tmp_path):
     truth = simulate_dataset(tmp_path / "null", replace(SMALL, coupling=0.0))
     table = pd.read_csv(truth / "sub-01_task-rest_truth.tsv", sep="\t")

@@ -7,7 +7,7 @@ import pytest
 
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.workflow.training import (
-    gap_volumes,
+    gap_s,
     learn_targets,
     predict_out_of_sample,
     train_on_all,
@@ -50,8 +50,8 @@ def test_a_held_out_block_has_no_say_in_its_own_prediction(fold, run, original, 
 
 
 def test_the_neighbours_of_a_block_have_no_say_either(run, original, quick):
-    gap = gap_volumes(quick, 2.0)
-    assert gap == 6
+    gap = 6
+    assert gap_s(quick) == gap * run.tr_s
     near = np.zeros(100, bool)
     near[50 - gap : 75 + gap] = True  # around the third of four blocks
     table = np.where(near[:, None], 5000.0, run.table).astype(np.float32)
@@ -110,10 +110,9 @@ def test_targets_of_other_volumes_are_nan(run, quick):
 
 
 def test_the_gap_is_never_shorter_than_a_window_with_its_first_frame(quick):
-    assert gap_volumes(quick, 2.0) == 6  # 12 s as set
+    assert gap_s(quick) == 12.0  # as set
     short = replace(quick, training=replace(quick.training, gap_s=0.0))
-    assert gap_volumes(short, 2.0) == 5  # 8 s and a frame of 2 s
-    assert gap_volumes(short, 0.7) == 15
+    assert gap_s(short) == 10.0  # 8 s and a frame of 2 s
 
 
 def test_a_run_that_is_too_short_is_refused(make_run, quick):

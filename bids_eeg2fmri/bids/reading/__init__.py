@@ -3,17 +3,24 @@
 from bids_eeg2fmri.bids.reading.bold import Bold, BoldHeader, read_bold, read_bold_header
 from bids_eeg2fmri.bids.reading.eeg import Eeg, EegHeader, channel_positions, read_eeg, read_eeg_header
 from bids_eeg2fmri.bids.reading.events import find_events_file, read_events
+from bids_eeg2fmri.bids.reading.physio import Physio, find_confounds_file, find_physio_file, read_physio
+from bids_eeg2fmri.bids.reading.sidecars import find_root
 
 __all__ = [
     "Bold",
     "BoldHeader",
     "Eeg",
     "EegHeader",
+    "Physio",
     "channel_positions",
+    "find_confounds_file",
     "find_events_file",
+    "find_physio_file",
+    "find_root",
     "read_bold",
     "read_bold_header",
     "read_eeg",
     "read_eeg_header",
     "read_events",
+    "read_physio",
 ]

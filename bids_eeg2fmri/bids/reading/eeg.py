@@ -64,6 +64,12 @@ class Eeg:
         return [self.raw.ch_names[pick] for pick in picks]
 
     @property
+    def ecg(self) -> str | None:
+        """The first ECG channel that is not marked as bad."""
+        picks = mne.pick_types(self.raw.info, ecg=True, exclude="bads")
+        return self.raw.ch_names[picks[0]] if len(picks) else None
+
+    @property
     def duration_s(self) -> float:
         return self.raw.n_times / self.raw.info["sfreq"]
 

@@ -56,7 +56,7 @@ def find_inherited(
     suffix : str
         Such as ``events``.
     extension : str
-        ``.json`` or ``.tsv``.
+        ``.json``, ``.tsv`` or ``.tsv.gz``.
     besides : tuple of str
         Entities that those files have and data files have not, such as the ``space`` of electrodes.
     """
@@ -116,7 +116,7 @@ def _list_sidecars(folder: Path, _changed: int) -> Mapping[tuple[str, str], list
     listed: dict[tuple[str, str], list[tuple[tuple, str]]] = {}
     for name in os.listdir(folder):
         # A name with a leading dot is a resource fork of macOS (``._*``) or hidden.
-        if name.startswith(".") or not name.endswith((".json", ".tsv")):
+        if name.startswith(".") or not name.endswith((".json", ".tsv", ".tsv.gz")):
             continue
         entities, suffix, extension = split_name(name)
         listed.setdefault((suffix, extension), []).append((tuple(entities.items()), name))

@@ -1,0 +1,110 @@
+"""The EEG of a recording: its power, and what that tells about its quality."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bids_eeg2fmri.reports.figures import GREY, INK, Picture, blank, picture
+from bids_eeg2fmri.reports.wording import count, number
+
+# A channel whose power is this far from the median of the channels is worth a look.
+FAR_DB = 10.0
+_LINE_HZ = (50.0, 60.0)
+
+
+def draw_spectra(spectrum: Mapping[str, Any]) -> Picture:
+    """Show the mean power of each channel over frequency."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+
+    freqs, power, middle = _read(spectrum)
+    names = spectrum["channels"]
+    distance = (power - middle).mean(axis=1)
+    farthest = int(np.argmax(np.abs(distance)))
+    front = np.array(
+        [np.nan if xyz is None else xyz[1] for xyz in spectrum.get("positions_m") or [None] * len(names)], float
+    )
+    known = np.isfinite(front)
+    with blank(3.2) as figure:
+        axes = figure.subplots()
+        if known.any() and np.ptp(front[known]) > 0:
+            # The light end of the scale would not be seen on white.
+            scale = colormaps["viridis"].resampled(256)
+            shade = (front - front[known].min()) / np.ptp(front[known])
+            colors = [scale(0.85 * s) if k else GREY for s, k in zip(shade, known, strict=True)]
+            bar = figure.colorbar(
+                ScalarMappable(cmap=scale), ax=axes, aspect=30, ticks=[0, 0.85], boundaries=np.linspace(0, 0.85, 50)
+            )
+            bar.ax.set_yticklabels(["back", "front"])
+            bar.outline.set_visible(False)
+        else:
+            colors = [GREY] * len(names)
+        for line, color in zip(power, colors, strict=True):
+            axes.plot(freqs, line, color=color, linewidth=0.9, alpha=0.8)
+        axes.plot(freqs, middle, color=INK, linewidth=2.2, label="median of the channels")
+        axes.legend(fontsize=10)
+        axes.set_xlabel("frequency (Hz)")
+        axes.set_ylabel("power (dB re 1 µV²/Hz)")
+        peak = _peak(freqs, middle)
+        return picture(
+            figure,
+            alt=f"Power of {count(len(names), 'channel')} from {number(freqs[0], 0)} to {number(freqs[-1], 0)} Hz. The median "
+            f"falls from {number(middle[0], 0)} to {number(middle[-1], 0)} dB"
+            f"{f', with a peak at {number(peak[0], 0)} Hz' if peak else ''}. Channel {names[farthest]} "
+            f"lies farthest from it, by {number(distance[farthest], 1)} dB on average.",
+            caption="Mean over the recording, one line per channel, average reference. A channel that stands apart by more than "
+            f"about {FAR_DB:.0f} dB is worth a look.",
+        )
+
+
+def describe_eeg(spectrum: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List what the mean spectrum tells about the EEG: (what is asked, answer)."""
+    freqs, power, middle = _read(spectrum)
+    names = [str(name) for name in spectrum["channels"]]
+    placed = sum(xyz is not None for xyz in spectrum.get("positions_m") or [])
+    distance = (power - middle).mean(axis=1)
+    far = [i for i in np.argsort(-np.abs(distance)) if abs(distance[i]) > FAR_DB]
+    farthest = int(np.argmax(np.abs(distance)))
+    peak = _peak(freqs, middle)
+    line = next((hz for hz in _LINE_HZ if freqs[0] < hz < freqs[-1]), None)
+    listed = ", ".join(f"{names[i]} ({number(distance[i], 1)} dB)" for i in far[:6])
+    return [
+        ("Channels", f"{len(names)}, {'all' if placed == len(names) else placed or 'none'} with a known position"),
+        (
+            "Apart from the others",
+            f"{listed}{' and more' if len(far) > 6 else ''}"
+            if far
+            else f"none by more than {FAR_DB:.0f} dB; the farthest is {names[farthest]}, {number(distance[farthest], 1)} dB",
+        ),
+        (
+            "Alpha rhythm",
+            f"peak at {number(peak[0], 0)} Hz, {number(peak[1], 1)} dB above its surroundings in the median channel"
+            if peak
+            else "no peak between 6 and 14 Hz in the median channel",
+        ),
+        (
+            "Line noise",
+            f"can\N{RIGHT SINGLE QUOTATION MARK}t be seen: power was computed up to {number(freqs[-1], 0)} Hz"
+            if line is None
+            else f"look for a peak at {number(line, 0)} Hz in the figure",
+        ),
+    ]
+
+
+def _read(spectrum: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frequencies in Hz, power (channels, frequencies) in dB relative to 1 µV²/Hz, and the median channel's."""
+    power = np.array(spectrum["mean_db"], dtype=float) + 120  # from V^2 to microvolt^2
+    return np.array(spectrum["freqs_hz"], dtype=float), power, np.median(power, axis=0)
+
+
+def _peak(freqs: np.ndarray, power: np.ndarray) -> tuple[float, float] | None:
+    """Find the highest peak between 6 and 14 Hz: where, and by how much above a line through the ends of that range."""
+    inside = np.flatnonzero((freqs >= 6) & (freqs <= 14))
+    inner = [i for i in inside if 0 < i < len(freqs) - 1 and power[i - 1] < power[i] >= power[i + 1]]
+    if not inner:
+        return None
+    best = max(inner, key=lambda i: power[i])
+    # Power falls with the logarithm of frequency.
+    floor = np.interp(np.log(freqs[best]), np.log(freqs[inside[[0, -1]]]), power[inside[[0, -1]]])
+    return float(freqs[best]), float(power[best] - floor)

@@ -1,0 +1,91 @@
+"""Where there are events: maps of the task from measured and from synthesized series, and how they agree."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from bids_eeg2fmri.bids.derivatives import labels_of
+from bids_eeg2fmri.bold.grid import Grid
+from bids_eeg2fmri.evaluation.task import agree, design_matrix, map_contrasts, split_by_block
+from bids_eeg2fmri.workflow.account import Account
+from bids_eeg2fmri.workflow.preparation import Prepared
+from bids_eeg2fmri.workflow.scoring import nuisance
+
+logger = logging.getLogger(__name__)
+
+
+def compare_task_maps(
+    account: Account,
+    runs: Sequence[Prepared],
+    measured: Sequence[np.ndarray],
+    predicted: Mapping[str, Sequence[np.ndarray]],
+    blocks: Sequence[np.ndarray],
+    grid: Grid,
+) -> list[dict[str, Any]]:
+    """Compare the task's maps of each run that has events; write those of the measurement and of the first model.
+
+    The maps that are written are those of whole runs; what is compared are maps of held-out blocks, for the reason that
+    :func:`bids_eeg2fmri.evaluation.task.split_by_block` gives.
+
+    Parameters
+    ----------
+    account : Account
+        Is told of the files, and of the conditions that were left out.
+    runs, measured, predicted, blocks
+        As :func:`bids_eeg2fmri.workflow.scoring.score` takes them. Models that give a constant image are left out.
+    grid : Grid
+
+    Returns
+    -------
+    list of dict
+        ``recording``, ``condition``, ``model``, ``r``, ``dice``, ``threshold_share``: of each run, contrast and model.
+    """
+    rows: list[dict[str, Any]] = []
+    drift_period_s = account.task.settings.bold.drift_period_s
+    first = next(iter(predicted))
+    for i, run in enumerate(runs):
+        if run.events is None:
+            continue
+        name, use = run.recording.name, blocks[i] >= 0
+        out = nuisance(blocks[i], tr_s=run.tr_s, drift_period_s=drift_period_s)
+        design = design_matrix(run.events, out, blocks[i], tr_s=run.tr_s)
+        in_blocks = split_by_block(design, blocks[i])
+        series = {model: of_runs[i][use] for model, of_runs in predicted.items()}
+        changing = {model: values for model, values in series.items() if np.ptp(values, axis=0).any()}
+        for condition, maps in map_contrasts(measured[i][use], changing, in_blocks).items():
+            for model, values in maps.predicted.items():
+                agreement = agree(maps.measured, values)
+                rows.append({"recording": name, "condition": condition, "model": model, **asdict(agreement)})
+
+        left_out = design.left_out | {
+            contrast: "in no held-out block can it be told from the block's mean and drift; not compared"
+            for contrast in design.contrasts
+            if contrast not in in_blocks.contrasts
+        }
+        for condition, reason in left_out.items():
+            logger.info("%s: %s: %s", name, condition, reason)
+        told = {
+            "DesignMatrix": {
+                "HemodynamicResponse": "spm",
+                "Drift": f"cosines with periods of at least {drift_period_s:g} s, a constant for each held-out block",
+                "NoiseModel": "ar1",
+                "Contrasts": list(design.contrasts),
+                "LeftOut": left_out,
+                "Volumes": int(use.sum()),
+            }
+        }
+        whole = map_contrasts(measured[i][use], {first: series[first]}, design)
+        files = []
+        for label, (condition, maps) in zip(labels_of(list(whole)), whole.items(), strict=True):
+            entry = {"condition": condition}
+            for side, [z] in (("measured", maps.measured), ("synthesized", maps.predicted[first])):
+                image = grid.image(np.nan_to_num(z).astype(np.float32))
+                sidecar = {"Contrast": condition, **told} | ({"Model": first} if side == "synthesized" else {})
+                path = account.derivatives.write_task_map(run.recording, label, side, image, sidecar)
+                entry[side] = path.as_posix()
+            files.append(entry)
+        account.entries[run.recording.file] |= {"task_maps": files, "task_left_out": left_out}
+    return rows

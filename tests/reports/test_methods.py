@@ -1,0 +1,116 @@
+import re
+from importlib.resources import files
+
+import pytest
+
+from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.reports.methods import as_html, bibliography, methods_text, references
+
+
+@pytest.fixture
+def before() -> dict:
+    """What is known before anything has run."""
+    return {
+        "settings": Settings().as_dict(),
+        "settings_hash": Settings().hash,
+        "provenance": {"random_seed": 3, "versions": {"bids_eeg2fmri": "0.1.0", "python": "3.12", "numpy": "2.4.1"}},
+    }
+
+
+def keys_of(bibtex: str) -> list[str]:
+    return re.findall(r"^@\w+\{([\w-]+),$", bibtex, re.MULTILINE)
+
+
+def cited_in(text: str) -> list[str]:
+    return list(dict.fromkeys(re.findall(r"@([\w-]+)", text)))
+
+
+def test_the_bibliography_holds_what_the_text_cites_and_nothing_else(before, written):
+    for summary in (before, written):
+        text = methods_text(summary)
+        assert len(cited_in(text)) > 5
+        assert keys_of(bibliography(text)) == cited_in(text)
+
+
+def test_every_entry_has_author_title_and_a_place_to_find_it():
+    library = (files("bids_eeg2fmri.reports") / "templates" / "references.bib").read_text(encoding="utf-8")
+    entries = re.findall(r"^@\w+\{.*?^\}$", library, re.MULTILINE | re.DOTALL)
+    assert len(entries) == len(set(keys_of(library))) > 20
+    for entry in entries:
+        assert re.search(r"^  author +=", entry, re.MULTILINE)
+        assert re.search(r"^  title +=", entry, re.MULTILINE)
+        assert re.search(r"^  (doi|eprint|pages|howpublished) +=", entry, re.MULTILINE)
+        year = re.match(r"@\w+\{[a-z0-9]*?((?:19|20)\d\d),", entry)
+        assert year is None or f"year    = {{{year[1]}}}" in re.sub(r"year += ", "year    = ", entry)
+
+
+def test_every_entry_can_be_cited_in_words():
+    library = (files("bids_eeg2fmri.reports") / "templates" / "references.bib").read_text(encoding="utf-8")
+    told = references(" ".join(f"[@{key}]" for key in keys_of(library)))
+    assert len(told) == len(keys_of(library))
+    assert told["james1961"][0] == "James & Stein, 1961"
+    assert told["harris2020"] == (
+        "Harris et al., 2020",
+        "Harris et al., 2020. Array programming with NumPy. Nature 585, 357\N{EN DASH}362. doi:10.1038/s41586-020-2649-2",
+    )
+    assert not [line for _, line in told.values() if re.search(r"[{}]|\.\.|, ,", line)]
+
+
+def test_settings_are_told_as_they_were(before):
+    before["settings"]["spectrum"] |= {"highest_hz": 33.0, "frame_s": 2.5}
+    before["settings"]["training"]["n_folds"] = 7
+    before["settings"]["evaluation"]["n_shifts"] = 555
+    text = methods_text(before)
+    for told in (
+        "from 2 to 33 Hz",
+        "frames of 2.5 s",
+        "7 contiguous blocks",
+        "up to 555 circular shifts",
+        "numpy 2.4.1 [@harris2020]",
+    ):
+        assert told in text
+    # A window of 18 s and its first frame are longer than the gap of 20 s that is set.
+    assert "within 20.5 s of it" in text
+    assert f"Random seed 3, settings {before['settings_hash']}." in text
+
+
+@pytest.mark.parametrize(
+    ("by", "told"), [("run", "Every run was predicted"), ("session", "Every session was predicted")]
+)
+def test_what_is_held_out_is_told(before, by, told):
+    before["settings"]["training"]["hold_out"] = by
+    text = methods_text(before)
+    assert told in text
+    assert "contiguous blocks" not in text
+
+
+def test_only_what_was_done_is_told(before, written):
+    done = methods_text(written | {"settings": before["settings"]})
+    for of in ("benjamini1995", "kunsch1989", "prichard1994", "dice1945", "calhas2022", "e2fnet2025", "nichols2002"):
+        assert f"@{of}]" in done
+        assert f"@{of}]" not in methods_text(before) or of == "nichols2002"
+    assert (
+        "Recording `sub-07_task-rest`: 41 volumes every 2.100 s; evidence of the alignment: marker R128: 41 found"
+        in done
+    )
+    assert "123 circular shifts" in done
+    assert "phase-randomized EEG [@prichard1994] (61 draws)" in done
+
+
+def test_a_model_that_was_applied_is_not_told_as_trained(before):
+    text = methods_text(before | {"model": {"architecture": "separable", "bundle": "models/group"}, "recordings": []})
+    assert "by a saved model (architecture `separable`)" in text
+    assert "Adam" not in text
+    assert "@nichols2002" not in text  # nothing was scored
+
+
+def test_a_summary_without_anything_makes_a_text():
+    assert "public domain (CC0" in methods_text({})
+
+
+def test_html_has_authors_for_keys_and_escapes_what_the_dataset_says():
+    html = as_html("**Data.** By *app* `f_x` [@thomson1982; @james1961], <script> [@nobody1900].")
+    assert html == (
+        "<p><strong>Data.</strong> By <em>app</em> <code>f_x</code> (Thomson, 1982; James &amp; Stein, 1961), "
+        "&lt;script&gt; [@nobody1900].</p>"
+    )
