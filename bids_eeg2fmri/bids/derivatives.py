@@ -81,14 +81,7 @@ class Derivatives:
             raise OutputError(
                 f"{self.root}: the output lies inside the input, which is never written to; choose another folder"
             )
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                pass
-        except OSError as error:
-            raise OutputError(
-                f"{self.root}: expected a folder to write to, found {error.strerror}; choose another"
-            ) from error
+        self.make_folder()
         description = {
             "Name": "BOLD synthesized from EEG",
             "BIDSVersion": "1.10.0",
@@ -110,6 +103,39 @@ class Derivatives:
             "desc-regions\tmeans of regions\n"
             "desc-samples\twhat the group level reads\n",
         )
+
+    def make_folder(self) -> None:
+        """Make the folder.
+
+        Raises
+        ------
+        OutputError
+            If it can't be created or written to.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
+        except OSError as error:
+            raise OutputError(
+                f"{self.root}: expected a folder to write to, found {error.strerror}; choose another"
+            ) from error
+
+    def write_judgement(
+        self, summary: Mapping[str, Any], scores: pd.DataFrame, r_map: nib.Nifti1Image
+    ) -> dict[str, Any]:
+        """Write what is to be said of a prediction that came from elsewhere; the folder is no dataset then.
+
+        Returns
+        -------
+        dict
+            The summary as it was written.
+        """
+        self._write_table(Path("scores.tsv"), scores)
+        self._write_image(Path("r.nii.gz"), r_map, None)
+        text = _json(summary)
+        self._write_text("summary.json", text)
+        return json.loads(text)
 
     # ------------------------------------------------------------------------------------------------ of a recording
 
@@ -217,6 +243,14 @@ class Derivatives:
         """Read what :meth:`write_samples` wrote, or some of it: what is not asked for is not loaded."""
         with np.load(self.root / relative, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in (only or arrays.files) if name not in leave_out}
+
+    def read_image(self, relative: str) -> nib.Nifti1Image:
+        """Open an image of this dataset; its voxels are loaded when they are asked for."""
+        return nib.load(self.root / relative)
+
+    def read_regions(self, relative: str) -> pd.DataFrame:
+        """Read what :meth:`write_regions` wrote; NaN for volumes that were not judged."""
+        return pd.read_csv(self.root / relative, sep="\t", na_values="n/a")
 
     def sources(self, recording: Recording) -> list[str]:
         """BIDS URIs of the files that a recording was made of."""
@@ -334,6 +368,12 @@ class Derivatives:
             raise OutputError(
                 f"{folder}: expected a folder to write a log to, found {error.strerror or error}; choose another output"
             ) from error
+
+    def remove_group(self) -> None:
+        """Forget what an earlier run concluded of the group."""
+        for pattern in ("group_*.tsv", "group_*.nii.gz", "group_summary.json", "group.html"):
+            for path in self.root.glob(pattern):
+                path.unlink()
 
     def write_group(self, summary: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> None:
         for name, table in tables.items():

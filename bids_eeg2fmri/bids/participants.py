@@ -33,6 +33,16 @@ def read_participant(dataset: Path, subject: str) -> dict[str, Any]:
     return {name: _to_number(text) if _is_numeric(table[name]) else text for name, text in row.items()}
 
 
+def known_participants(dataset: Path) -> list[str]:
+    """List everybody whom the dataset has a folder or a row of participants.tsv for, without ``sub-``; nobody if it is gone."""
+    found = {path.name for path in dataset.glob("sub-*") if path.is_dir()}
+    path = dataset / "participants.tsv"
+    labels = find_column(read_table(path), "participant_id") if path.is_file() else None
+    if labels is not None:
+        found |= {label for label in labels if label != MISSING}
+    return sorted(label.removeprefix("sub-") for label in found)
+
+
 def _is_numeric(column) -> bool:
     return all(value == MISSING or NUMBER.fullmatch(value) for value in column)
 

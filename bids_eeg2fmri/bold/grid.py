@@ -75,3 +75,18 @@ def percent_change(values: np.ndarray, baseline: np.ndarray) -> np.ndarray:
         Mean of the *training* volumes; greater than 0.
     """
     return 100 * (values / baseline - 1)
+
+
+def resample(data: np.ndarray, affine: np.ndarray, grid: Grid) -> np.ndarray:
+    """Interpolate a 4-D array linearly at the voxels of another grid; 0 beyond its own field of view."""
+    from nilearn.image import resample_img
+
+    moved = resample_img(
+        nib.Nifti1Image(data, affine),
+        target_affine=grid.affine,
+        target_shape=grid.mask.shape,
+        interpolation="linear",
+        force_resample=True,
+        copy_header=True,
+    )
+    return np.asarray(moved.dataobj, dtype=np.float32)

@@ -1,6 +1,6 @@
 """What needs no EEG, and the linear model that every network has to beat."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,8 +82,8 @@ def fit_ridge(
     predictions: list[list[np.ndarray]] = [[] for _ in penalties]
     for learn, judge in inner:
         solver = _Solver(features[learn], targets[learn], least_scale)
-        for i, penalty in enumerate(penalties):
-            predictions[i].append(solver.ridge(penalty).predict(features[judge]))
+        for i, predicted in enumerate(solver.predict(features[judge], penalties)):
+            predictions[i].append(predicted)
     measured = [targets[judge] for _, judge in inner]
     best = int(
         np.argmin([sum(np.sum((m - p) ** 2) for m, p in zip(measured, tried, strict=True)) for tried in predictions])
@@ -130,6 +130,12 @@ class _Solver:
         self.features = (features - self.mean) / self.scale
         self.eigenvalues, self.vectors = np.linalg.eigh((self.features @ self.features.T).astype(np.float64))
         self.rotated = self.vectors.T @ (targets - targets.mean(0))
+
+    def predict(self, features: np.ndarray, penalties: np.ndarray) -> Iterator[np.ndarray]:
+        """Predict by each penalty; the kernel with the training samples, which costs most, is made once."""
+        rotated = ((features - self.mean) / self.scale) @ self.features.T @ self.vectors
+        for penalty in penalties:
+            yield rotated @ (self.rotated / (self.eigenvalues + penalty)[:, None])
 
     def ridge(self, penalty: float) -> Ridge:
         weights = self.vectors @ (self.rotated / (self.eigenvalues + penalty)[:, None])

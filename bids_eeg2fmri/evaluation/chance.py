@@ -290,9 +290,7 @@ def _score(kernels: Sequence[_Kernel], draw: Sequence[np.ndarray]) -> tuple[floa
         for model, which in enumerate(k.rows):
             block = slice(model * size, (model + 1) * size)
             product += float(np.sum(k.projected[model] * said[which]))
-            of_predicted += float(
-                np.einsum("ij,jk,ik->", said[which], k.gram[block, block], said[which], optimize=True)
-            )
+            of_predicted += float(np.sum((said[which] @ k.gram[block, block]) * said[which]))
             regional[which] = said[which] @ k.regional_bases[model]
         out = k.nuisance_part(said)
         of_predicted -= float(np.sum((out @ k.gram) * out))

@@ -3,18 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from bids_eeg2fmri.evaluation.metrics import Agreement, Sums
 
 
 def bootstrap_interval(values: np.ndarray, *, seed: int, n_draws: int = 5000) -> tuple[float, float]:
-    """Give the 95 % percentile interval of the mean over participants; NaN for fewer than two."""
+    """Give the 95 % interval of the mean over participants; NaN for fewer than two."""
     if len(values) < 2:
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     means = values[rng.integers(len(values), size=(n_draws, len(values)))].mean(1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return float(low), float(high)
+    return _middle(means, len(values))
 
 
 def block_intervals(
@@ -60,9 +60,9 @@ def block_intervals(
     first = resampled[names[0]].skill
     return {
         name: {
-            "pooled_r": _middle(s.r),
-            "pooled_skill": _middle(s.skill),
-            "gain": _middle(first - s.skill),
+            "pooled_r": _middle(s.r, len(starts)),
+            "pooled_skill": _middle(s.skill, len(starts)),
+            "gain": _middle(first - s.skill, len(starts)),
         }
         for name, s in resampled.items()
     }
@@ -106,15 +106,41 @@ def p_by_sign_flips(values: np.ndarray, *, seed: int, n_draws: int = 10_000) -> 
     >>> p_by_sign_flips(np.array([0.2, 0.1, 0.3]), seed=0)
     0.125
     """
+    return float(p_by_sign_flips_of_each(values[:, None], seed=seed, n_draws=n_draws)[0])
+
+
+def p_by_sign_flips_of_each(values: np.ndarray, *, seed: int, n_draws: int = 10_000) -> np.ndarray:
+    """Do what :func:`p_by_sign_flips` does for many series at once, corrected for their number.
+
+    Each mean is compared with the largest one of any series under the same flips, so that series need not be independent.
+
+    Parameters
+    ----------
+    values : array of shape (participants, series)
+
+    Returns
+    -------
+    array of shape (series,)
+    """
     n = len(values)
+    observed = values.sum(0)
     if 2**n <= n_draws:
         signs = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        reached = np.mean(signs @ values >= values.sum() - 1e-12)
-        return float(reached)
+        # Rounding must not keep the pattern of signs that was observed from reaching itself.
+        return np.mean((signs @ values).max(1)[:, None] >= observed - 1e-12, axis=0)
     signs = np.random.default_rng(seed).choice([-1, 1], size=(n_draws, n))
-    return float((1 + np.sum(signs @ values >= values.sum())) / (1 + n_draws))
+    return (1 + np.sum((signs @ values).max(1)[:, None] >= observed, axis=0)) / (1 + n_draws)
 
 
-def _middle(values: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(values, [2.5, 97.5])
+def _middle(values: np.ndarray, n: int) -> tuple[float, float]:
+    """Give a 95 % interval of what was drawn from n units: wider percentiles, as Student's distribution has them.
+
+    The plain percentiles of a mean of ten hold the truth in some 90 % of cases only.
+
+    References
+    ----------
+    Hesterberg, T. C. (2015). What teachers should know about the bootstrap. Am. Stat. 69, 371-386. (Expanded percentiles.)
+    """
+    beyond = float(ndtr(np.sqrt(n / (n - 1)) * stdtrit(n - 1, 0.025)))
+    low, high = np.quantile(values, [beyond, 1 - beyond])
     return float(low), float(high)

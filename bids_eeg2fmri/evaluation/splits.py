@@ -155,20 +155,55 @@ def hold_out(samples: Samples, by: By, *, n_folds: int) -> list[Split]:
     >>> split.test.min(), split.test.max(), 24 in split.train, 25 in split.train
     (np.int64(30), np.int64(59), True, False)
     """
-    if by != "blocks":
-        found = len(np.unique(samples.units(by)[samples.usable]))
-        if by == "participant" and found < 3:
-            raise InputDataError(f"expected at least 3 participants to transfer between, found {found}")
-        if found < 2:
-            raise InputDataError(
-                f"expected at least 2 {by}s to hold out one after the other, found {found}; set training.hold_out to "
-                '"blocks", which parts of one run are enough for'
-            )
+    _refuse_too_few(samples, by)
     folds = folds_of(samples, by, n_folds=n_folds)
     splits = []
     for fold in range(folds.max() + 1):
         held_out = folds == fold
         train = np.flatnonzero(samples.usable & ~samples.near(held_out))
+        inner_by, inner = _inner(samples, train, by, n_folds)
+        splits.append(Split(samples, train, np.flatnonzero(samples.usable & held_out), inner, by=by, inner_by=inner_by))
+    return splits
+
+
+def pair_once(samples: Samples, by: By, *, n_folds: int) -> list[Split]:
+    """Let each part be predicted from half of the others, so that no two parts judge each other.
+
+    Where everything else is learned from, as :func:`hold_out` has it, the first part judges what was learned from the second
+    and the second what was learned from the first: their scores go up and down together, and by chance alone the sum of all
+    strays further and to other sides than predictions by given models do. Here each pair of parts serves once, and a null
+    distribution for given models is that of the sum.
+
+    Returns
+    -------
+    list of Split
+        One per fold of :func:`folds_of`; of two folds, the second one has nothing to learn from and is left out.
+
+    Raises
+    ------
+    InputDataError
+        As :func:`hold_out` has it.
+
+    Examples
+    --------
+    >>> run = np.zeros(200, int)
+    >>> samples = Samples(run, 2.0 * np.arange(200), clock=run, usable=np.ones(200, bool), gap_s=10.0)
+    >>> [sorted({int(volume) // 40 for volume in split.train}) for split in pair_once(samples, "blocks", n_folds=5)]
+    [[1, 3], [2, 4], [0, 3], [1, 4], [0, 2]]
+    """
+    _refuse_too_few(samples, by)
+    folds = folds_of(samples, by, n_folds=n_folds)
+    n = int(folds.max()) + 1
+    # Now one after, now one before: what is learned from is then spread over a run.
+    steps = [distance if distance % 2 else -distance for distance in range(1, (n + 1) // 2)]
+    splits = []
+    for fold in range(n):
+        opposite = [fold + n // 2] if n % 2 == 0 and fold < n // 2 else []
+        learned = np.array([*((fold + step) % n for step in steps), *opposite], dtype=int)
+        if n == 2 and not len(learned):
+            continue
+        held_out = folds == fold
+        train = np.flatnonzero(samples.usable & np.isin(folds, learned) & ~samples.near(held_out))
         inner_by, inner = _inner(samples, train, by, n_folds)
         splits.append(Split(samples, train, np.flatnonzero(samples.usable & held_out), inner, by=by, inner_by=inner_by))
     return splits
@@ -192,6 +227,19 @@ def folds_of(samples: Samples, by: By, *, n_folds: int) -> np.ndarray:
 def block_of_volume(n_volumes: int, n_folds: int) -> np.ndarray:
     """Number the contiguous blocks of a run, (n_volumes,)."""
     return np.arange(n_volumes) * n_folds // n_volumes
+
+
+def _refuse_too_few(samples: Samples, by: By) -> None:
+    if by == "blocks":
+        return
+    found = len(np.unique(samples.units(by)[samples.usable]))
+    if by == "participant" and found < 3:
+        raise InputDataError(f"expected at least 3 participants to transfer between, found {found}")
+    if found < 2:
+        raise InputDataError(
+            f"expected at least 2 {by}s to hold out one after the other, found {found}; set training.hold_out to "
+            '"blocks", which parts of one run are enough for'
+        )
 
 
 def _inner(samples: Samples, train: np.ndarray, by: By, n_folds: int) -> tuple[By, list[tuple[np.ndarray, np.ndarray]]]:

@@ -14,7 +14,7 @@ KINDS = {
     "baseline": "baseline",
     "reference": "reference, not to be beaten",
 }
-_COLORS = {"model": ORANGE, "linear": BLUE, "baseline": GREY, "reference": PINK}
+COLORS = {"model": ORANGE, "linear": BLUE, "baseline": GREY, "reference": PINK}
 # Numbers besides r over the brain and change explained: (key, heading, whether it is a share), where any row has them.
 _COLUMNS = {
     "detail": (
@@ -101,7 +101,7 @@ def draw_comparison(
         if chance is not None:
             axes.axvspan(*chance, color="#dde1e7", linewidth=0, label="95 % of chance")
         axes.axvline(0, color=GREY, linewidth=1)
-        colors = [_COLORS[row["kind"]] for row in scores]
+        colors = [COLORS[row["kind"]] for row in scores]
         axes.hlines(positions, low, high, color=colors, linewidth=2.5)
         axes.scatter(r, positions, s=64, color=colors, zorder=3)
         # Drawn for the legend alone: the dots have a color per kind.
@@ -128,7 +128,7 @@ def draw_comparison(
         caption = "Dots: r over the whole brain; lines: 95 % intervals."
         if chance is not None:
             alt += f" 95 % of predictions from EEG of another time lie between {number(chance[0])} and {number(chance[1])}."
-            caption += " Grey: where 95 % of predictions from EEG of another time lie."
+            caption += " Grey: where 95 % of predictions from EEG of another time lie, by the models that tell chance."
         if ceiling is not None:
             alt += f" The ceiling of r in a typical region is {number(ceiling)}."
             caption += (
@@ -200,7 +200,9 @@ def describe_chance(chance: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
 _KEPT = {
     "EEG shifted in time": "keeps everything but the timing",
     "phase-randomized EEG": "keeps how fast the power of the EEG changes, and how channels and frequencies go together",
+    "phase-randomized prediction": "keeps how fast the prediction changes, and how its voxels go together",
     "EEG of another run": "is a real prediction, for other minutes of the same person",
+    "EEG of another participant": "is a real prediction, for another person",
 }
 
 

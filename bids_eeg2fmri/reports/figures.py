@@ -216,6 +216,7 @@ def draw_participants(rows: Sequence[tuple[str, float, float, float]], *, mean: 
     above = sum(value > limit for value, limit in zip(r, high, strict=True))
     # With very many participants the rows get narrow and lose their names.
     inches = min(0.3 * len(rows), 9.0)
+    bottom = 1.5 - max(1.2, 0.03 * len(rows))  # where the mean goes, below the rows however narrow they are
     with blank(1.75 + inches) as figure:
         axes = figure.subplots()
         axes.axvline(0, color=GREY, linewidth=1)
@@ -223,13 +224,13 @@ def draw_participants(rows: Sequence[tuple[str, float, float, float]], *, mean: 
         axes.hlines(positions, low, high, color="#c3c8d0", linewidth=width, label="95 % of shifts in time: chance")
         axes.plot(r, positions, "o", color=ORANGE, markersize=max(3.0, min(7.0, width)), label="participant")
         axes.errorbar(
-            mean[0], 0.3, xerr=[[mean[0] - mean[1]], [mean[2] - mean[0]]], fmt="D", color=BLUE, capsize=4, markersize=7,
+            mean[0], bottom, xerr=[[mean[0] - mean[1]], [mean[2] - mean[0]]], fmt="D", color=BLUE, capsize=4, markersize=7,
             label="mean, 95 % interval",
         )  # fmt: skip
         few = len(rows) <= 40
-        axes.set_yticks([0.3, *positions] if few else [0.3], ["mean", *names] if few else ["mean"])
+        axes.set_yticks([bottom, *positions] if few else [bottom], ["mean", *names] if few else ["mean"])
         axes.tick_params(axis="y", length=0)
-        axes.set_ylim(-0.3, len(rows) + 1)
+        axes.set_ylim(bottom - max(0.6, 0.015 * len(rows)), len(rows) + 1)
         axes.locator_params(axis="x", nbins=6)
         axes.set_xlabel("r over the whole brain")
         figure.legend(loc="outside upper left", fontsize=10)

@@ -108,12 +108,15 @@ def draw_r_map(
 
     r = np.asarray(r_map.dataobj, dtype=np.float32)
     inside = r[np.asarray(mask.dataobj) > 0]
+    fading: dict[str, Any] = {"transparency": _magnitude(r_map), "transparency_range": [0, OPAQUE_R]}
+    if not np.nan_to_num(r).any():  # of a constant image; nilearn takes no range without an extent
+        fading = {"transparency": 0}
     with blank(5.1, layout=None) as figure:
         for direction, cuts, axes in _rows(mask, bottom=0.135):
             display = plotting.plot_stat_map(
                 r_map, bg_img=template, display_mode=direction, cut_coords=cuts, figure=figure, axes=axes, annotate=False,
                 draw_cross=False, colorbar=False, black_bg=False, dim=-0.8, cmap="RdBu_r", vmin=-limit, vmax=limit,
-                transparency=_magnitude(r_map), transparency_range=[0, OPAQUE_R], resampling_interpolation="nearest",
+                resampling_interpolation="nearest", **fading,
             )  # fmt: skip
             _label(display, direction)
         scale = figure.add_axes((0.2, 0.1, 0.6, 0.022))

@@ -70,6 +70,7 @@ def methods_text(summary: Mapping[str, Any]) -> str:
         "Baselines": _baselines(summary, applied=applied),
         "Scores": _scores(summary, facts),
         "Chance": _chance(summary, facts),
+        "Group": _group(summary),
         "Software": _software(summary),
     }
     text = [
@@ -241,6 +242,8 @@ def _applied(summary: Mapping[str, Any]) -> Iterator[str]:
 
 def _baselines(summary: Mapping[str, Any], *, applied: bool) -> Iterator[str]:
     rows = [str(row["model"]) for row in summary.get("scores") or []][1:]
+    # Of a group: what any participant was compared with.
+    rows += [row for row in dict.fromkeys(str(row["model"]) for row in summary.get("models") or []) if row in _ROWS]
     if not rows and not applied and "recordings" not in summary:
         rows = ["lagged band-power ridge", "time only", "mean image"]
     told = [_ROWS.get(row, f"*{row}*") for row in rows]
@@ -290,6 +293,11 @@ def _chance(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[st
     n = len(chance.get("null_pooled_r") or [])
     if "recordings" in summary and not n:
         return
+    if not summary.get("model") or summary.get("training"):
+        yield (
+            "Chance was told by models of the same kind that learned from half of the other blocks, so that each pair of blocks "
+            "served once and scores of blocks did not depend on one another by construction."
+        )
     draws = count(n, "circular shift") if n else _say("up to {evaluation_n_shifts} circular shifts", facts)
     if draws:
         yield (
@@ -306,6 +314,41 @@ def _chance(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[st
         yield (
             "p-values of regions (cubes of 30 mm) are corrected for their number by the distribution of the largest r "
             "[@nichols2002]."
+        )
+
+
+def _group(summary: Mapping[str, Any]) -> Iterator[str]:
+    within, transfer = (summary.get(key) or {} for key in ("within", "transfer"))
+    if "n" in transfer:
+        yield (
+            f"For transfer, each of {count(transfer['n'], 'participant')} was predicted by a model that had been trained on "
+            "participants other than this one, EEG power relative to its own mean; a model trained on all was saved."
+        )
+    if "n" in within or "n" in transfer:
+        yield (
+            "Numbers of the group are means over participants with 95 % intervals from a bootstrap over participants. The mean r "
+            "was compared with means of draws from the participants' own null distributions, which speaks of these participants, "
+            "and by flipping signs over participants [@nichols2002], which speaks of the people they were drawn from; in either, r "
+            "counts as far as it exceeds what chance gives. Gain is the change explained beyond that of the baseline "
+            "that ignores the EEG and explains most in the same participant. Regions were tested by sign flips, corrected for "
+            "their number by the largest mean."
+        )
+    if within.get("map"):
+        yield (
+            f"Maps of r of {count(len(within.get('map_participants') or []), 'participant')} on one voxel grid were averaged as "
+            "Fisher's z."
+        )
+    if (summary.get("shared_stimulus") or {}).get("stimuli"):
+        yield (
+            "Where participants shared a stimulus, each participant's measured regions were correlated with the mean of the "
+            "others' (intersubject correlation [@hasson2004; @nastase2019])."
+        )
+    if (summary.get("classification") or {}).get("table"):
+        yield (
+            "Groups of participants were told apart by logistic regression in repeated stratified cross-validation with "
+            "participants as units; synthesized BOLD of a participant came from a model of the others, and "
+            "all kinds of features were "
+            "judged on the same folds."
         )
 
 

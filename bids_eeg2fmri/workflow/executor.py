@@ -228,6 +228,11 @@ def print_plan(
 
 def provenance(job: Job, engine: str | None) -> dict[str, Any]:
     """What a reader needs to repeat a result; the log tells it too."""
+    return describe_run(job.command, seed=job.seed, engine=engine)
+
+
+def describe_run(command: str, *, seed: int, engine: str | None) -> dict[str, Any]:
+    """See :func:`provenance`."""
     from importlib.metadata import version
 
     packages = ("keras", "tensorflow", "mne", "mne-bids", "pybids", "nibabel", "nilearn", "numpy", "scipy", "pandas")
@@ -239,9 +244,9 @@ def provenance(job: Job, engine: str | None) -> dict[str, Any]:
     ]
     logger.info("%s", ", ".join(told))
     return {
-        "command": job.command,
+        "command": command,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "engine": engine,
-        "random_seed": job.seed,
+        "random_seed": seed,
         "versions": versions,
     }

@@ -1,5 +1,6 @@
 """The group level: participants side by side, transfer between them, classification. Reads derivatives only."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,16 +9,23 @@ import numpy as np
 import pandas as pd
 
 from bids_eeg2fmri.bids.derivatives import Derivatives
+from bids_eeg2fmri.bids.participants import known_participants
+from bids_eeg2fmri.bids.recordings import shorten
 from bids_eeg2fmri.classification.features import bold_features, eeg_features
 from bids_eeg2fmri.classification.validation import FEWEST_PER_GROUP, classify
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, NothingSelectedError
 from bids_eeg2fmri.evaluation.baselines import band_weights
-from bids_eeg2fmri.evaluation.inference import bootstrap_interval, p_of_mean
+from bids_eeg2fmri.workflow.mean_map import average_maps
+from bids_eeg2fmri.workflow.over_participants import average_task, compare_models, over_participants
 from bids_eeg2fmri.workflow.progress import Progress
-from bids_eeg2fmri.workflow.scoring import BLIND, RIDGE, Scores
+from bids_eeg2fmri.workflow.results import results_of
+from bids_eeg2fmri.workflow.scoring import RIDGE
+from bids_eeg2fmri.workflow.shared_stimulus import share_stimulus
 from bids_eeg2fmri.workflow.transfer import Sample, Transfer, read_sample, transfer
-from bids_eeg2fmri.workflow.verdict import say_p
+from bids_eeg2fmri.workflow.verdict import judge, say_p
+
+logger = logging.getLogger(__name__)
 
 GROUP_COLUMNS = ("group", "diagnosis")
 
@@ -53,13 +61,14 @@ def process_group(
         raise NothingSelectedError(
             f"--participant-label {' '.join(unknown)}: not processed yet; there are {', '.join(found)}"
         )
-    if labels:
-        summaries = [s for s, label in zip(summaries, found, strict=True) if label in labels]
+    not_asked_for = [label for label in found if labels and label not in labels]
+    summaries = [s for s, label in zip(summaries, found, strict=True) if label not in not_asked_for]
     column = _group_column(summaries, group_column)
 
     _refuse_other_settings(summaries, settings)
+    derivatives.remove_group()
     participants = _participants_table(summaries, column)
-    within = _within(summaries, settings, seed)
+    own, not_judged = _with_own_model(summaries)
     report("reading samples")
     samples, left_out = _comparable_samples(derivatives, summaries)
     with_bold = [s.participant for s in samples if s.grid is not None]
@@ -69,19 +78,36 @@ def process_group(
         "settings": settings.as_dict(),
         "settings_hash": settings.hash,
         "participants": participants.replace({np.nan: None}).to_dict("records"),
-        "missing": _missing(derivatives, summaries),
+        "missing": _missing(derivatives, summaries, not_asked_for),
         "left_out": left_out,
-        "within": within,
+        "not_judged": not_judged,
+        "within": {"reason": "no participant has scores that can be tested against chance"},
+        "task": average_task(own, seed=seed),
+        "shared_stimulus": share_stimulus(derivatives, summaries),
         "group_column": column,
     }
     tables = {"participants": participants}
+    models = {}
+    if own:
+        models["within"] = compare_models(own, seed=seed)
+        result["within"] = over_participants(own, seed=seed, alpha=settings.evaluation.alpha)
+        result["within"] |= _write_mean_map(derivatives, list(own.values()))
+        tables["within"] = _long_table(own)
     try:
         transferred = transfer(derivatives, samples, settings, seed=seed, report=report)
     except Eeg2FmriError as error:
         result["transfer"] = {"reason": str(error)}
         result["classification"] = {"reason": "there is no transfer between participants to classify by"}
     else:
-        result["transfer"], tables["transfer"] = _describe_transfer(transferred, settings, seed)
+        others = _judge_transfer(transferred, settings)
+        tables["transfer"] = _long_table(
+            {who: {"scores": scores.table.to_dict("records")} for who, scores in transferred.scores.items()}
+        )
+        if others:
+            models["transfer"] = compare_models(others, seed=seed)
+            result["transfer"] = over_participants(others, seed=seed, alpha=settings.evaluation.alpha)
+        else:
+            result["transfer"] = {"reason": "the runs are too short to tell chance"}
         keys = ("mean_r", "mean_r_low", "mean_r_high", "p")
         transferred.synthesizer.card["scores"] = {k: v for k, v in result["transfer"].items() if k in keys}
         transferred.synthesizer.save(derivatives.model_folder("group"))
@@ -91,6 +117,19 @@ def process_group(
         report("classifying")
         result["classification"], more = _classification(transferred, samples, participants, column, seed)
         tables |= more
+    result["models"] = [{"trained": trained} | row for trained, rows in models.items() for row in rows]
+    if result["models"]:
+        tables["models"] = pd.DataFrame(result["models"])
+    if result["task"]:
+        tables["task"] = pd.DataFrame(result["task"])
+    if "stimuli" in result["shared_stimulus"]:
+        tables["shared_stimulus"] = pd.DataFrame(
+            [
+                {"task": stimulus["task"], "participants": len(stimulus["participants"])} | region
+                for stimulus in result["shared_stimulus"]["stimuli"]
+                for region in stimulus["regions"]
+            ]
+        )
     result["verdict"] = _verdict(result, settings.evaluation.alpha)
     derivatives.update_participants()
     derivatives.write_group(result, tables)
@@ -140,40 +179,45 @@ def _participants_table(summaries: Sequence[Mapping[str, Any]], column: str | No
     return pd.DataFrame(rows)
 
 
-def _within(summaries: Sequence[Mapping[str, Any]], settings: Settings, seed: int) -> dict[str, Any]:
-    """Judge the participants' own models together."""
-    scored = [s for s in summaries if "chance" in s and "training" in s]
-    if not scored:
-        return {"reason": "no participant has scores that can be tested against chance"}
-    nulls = [np.array(s["chance"]["null_pooled_r"]) for s in scored]
-    return _over_participants(
-        [s["chance"]["pooled_r"] for s in scored],
-        [s["scores"][0]["pooled_skill"] for s in scored],
-        [max(0.0, *(m["pooled_skill"] for m in s["scores"] if not m["looks_at_eeg"])) for s in scored],
-        nulls,
-        seed,
-    ) | {
-        "n_better": sum(
-            bool(s["verdict"]["better_than_chance"] and s["verdict"]["better_than_baselines"]) for s in scored
-        )
-    }
+def _with_own_model(
+    summaries: Sequence[Mapping[str, Any]],
+) -> tuple[dict[str, Mapping[str, Any]], list[dict[str, str]]]:
+    """Find who was judged by a model of their own; say why the others were not."""
+    own: dict[str, Mapping[str, Any]] = {}
+    others = []
+    for s in summaries:
+        if "training" in s and "chance" in s:
+            own[s["participant_id"]] = s
+            continue
+        if "training" in s:
+            reason = (s.get("verdict") or {}).get("headline", "not tested against chance")
+        elif "model" in s:
+            reason = f"a saved model was applied ({s['model'].get('bundle')})"
+        else:
+            reason = "no BOLD to learn from"
+        others.append({"name": s["participant_id"], "reason": reason})
+    return own, others
 
 
-def _over_participants(r, skill, blind_skill, nulls, seed: int) -> dict[str, Any]:
-    low, high = bootstrap_interval(np.array(r), seed=seed)
-    gain = np.array(skill) - np.array(blind_skill)
-    gain_low, gain_high = bootstrap_interval(gain, seed=seed)
+def _write_mean_map(derivatives: Derivatives, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Write the mean map of r of participants' own models; tell where it is and what it can be drawn on."""
+    mean = average_maps(derivatives, summaries)
+    if mean is None:
+        return {}
+    models = {s["participant_id"]: (s.get("model") or {}).get("bundle") for s in summaries}
     return {
-        "n": len(r),
-        "mean_r": float(np.mean(r)),
-        "mean_r_low": low,
-        "mean_r_high": high,
-        "mean_skill": float(np.mean(skill)),
-        "mean_gain": float(gain.mean()),
-        "mean_gain_low": gain_low,
-        "mean_gain_high": gain_high,
-        "p": p_of_mean(np.array(r), nulls, seed=seed),
+        "map": derivatives.write_group_map("within_r", mean.r).as_posix(),
+        "map_count": derivatives.write_group_map("within_n", mean.count).as_posix(),
+        "map_participants": list(mean.participants),
+        "map_left_out": mean.left_out,
+        "map_bundle": models[mean.participants[0]],
     }
+
+
+def _long_table(judged: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Put the scores of all participants below each other."""
+    rows = [{"participant_id": who} | dict(row) for who, results in judged.items() for row in results["scores"]]
+    return pd.DataFrame(rows)
 
 
 def _comparable_samples(
@@ -226,40 +270,14 @@ def _with_channels(sample: Sample, channels: list[str]) -> Sample:
     return replace(sample, spectrum=spectrum, level_db=sample.level_db[order], positions=sample.positions[order])
 
 
-def _describe_transfer(transferred: Transfer, settings: Settings, seed: int) -> tuple[dict[str, Any], pd.DataFrame]:
-    name = settings.training.architecture
-    rows = [
-        {"participant_id": who} | row
+def _judge_transfer(transferred: Transfer, settings: Settings) -> dict[str, Mapping[str, Any]]:
+    """Give what models of others reach, as a participant's summary does; those alone who can be tested against chance."""
+    regions, alpha = transferred.regions, settings.evaluation.alpha
+    judged = {
+        who: results_of(scores, regions, judge(scores, regions, alpha=alpha))
         for who, scores in transferred.scores.items()
-        for row in scores.table.to_dict("records")
-    ]
-    chances = {who: s.chance for who, s in transferred.scores.items() if s.chance is not None}
-    if not chances:
-        return {"reason": "the runs are too short to tell chance"}, pd.DataFrame(rows)
-    described = _over_participants(
-        [c.pooled_r for c in chances.values()],
-        [transferred.scores[who].voxels[name].pooled_skill for who in chances],
-        [max(0.0, *_blind_skills(transferred.scores[who])) for who in chances],
-        [c.null_pooled_r for c in chances.values()],
-        seed,
-    )
-    described["by_participant"] = [
-        {
-            "participant_id": who,
-            "pooled_r": c.pooled_r,
-            "p": c.p,
-            "ridge_r": transferred.scores[who].voxels[RIDGE].pooled_r,
-            "best_region_r": float(transferred.scores[who].regions[name].r.max()),
-            "null_low": float(np.percentile(c.null_pooled_r, 2.5)),
-            "null_high": float(np.percentile(c.null_pooled_r, 97.5)),
-        }
-        for who, c in chances.items()
-    ]
-    return described, pd.DataFrame(rows)
-
-
-def _blind_skills(scores: Scores) -> list[float]:
-    return [scores.voxels[name].pooled_skill for name in BLIND if name in scores.voxels]
+    }
+    return {who: results for who, results in judged.items() if "chance" in results}
 
 
 def _classification(
@@ -291,7 +309,9 @@ def _classification(
     return described, {"classification": result.table, "probabilities": result.probability}
 
 
-def _missing(derivatives: Derivatives, summaries: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def _missing(
+    derivatives: Derivatives, summaries: Sequence[Mapping[str, Any]], not_asked_for: Sequence[str]
+) -> list[dict[str, str]]:
     """List who should be here and is not, and recordings that failed."""
     missing = [
         {"name": r["name"], "reason": r["remark"]}
@@ -299,12 +319,32 @@ def _missing(derivatives: Derivatives, summaries: Sequence[Mapping[str, Any]]) -
         for r in s["recordings"]
         if r["status"] in ("failed", "not used")
     ]
-    return missing + derivatives.read_failures()
+    missing += derivatives.read_failures()
+    if not_asked_for:
+        names = shorten([f"sub-{label}" for label in not_asked_for])
+        return [*missing, {"name": names, "reason": "processed, but not among those of --participant-label"}]
+    # The raw data need not be there any more; where they are, they tell who was never processed.
+    try:
+        known = known_participants(derivatives.source)
+    except Eeg2FmriError as error:
+        logger.warning("%s", error)
+        known = []
+    told = {entry["name"] for entry in missing} | {s["participant_id"] for s in summaries}
+    for label in known:
+        if f"sub-{label}" not in told:
+            there = (derivatives.source / f"sub-{label}").is_dir()
+            reason = (
+                "not processed yet; run the participant level"
+                if there
+                else "in participants.tsv, but without a folder in the dataset"
+            )
+            missing.append({"name": f"sub-{label}", "reason": reason})
+    return missing
 
 
 def _verdict(result: Mapping[str, Any], alpha: float) -> dict[str, Any]:
-    sentences = []
-    better = {}
+    sentences: list[str] = []
+    above_chance, better = {}, {}
     for key, what in (
         ("within", "Trained on each participant's own recordings"),
         ("transfer", "Transferred between participants"),
@@ -313,29 +353,61 @@ def _verdict(result: Mapping[str, Any], alpha: float) -> dict[str, Any]:
         if "mean_r" not in part:
             sentences.append(f"{what}: no verdict ({part['reason']}).")
             continue
+        above_chance[key] = bool(part["p"] < alpha)
         # With one participant there is no interval, and nothing to compare with 0.
-        low = part["mean_gain_low"]
-        better[key] = bool(part["p"] < alpha and part["mean_gain"] > 0 and not low <= 0)
-        interval = f"95 % interval {part['mean_r_low']:.2f} to {part['mean_r_high']:.2f}; " if part["n"] > 1 else ""
-        sentences.append(
-            f"{what}: {'better' if better[key] else 'no better'} than chance and than baselines that ignore the EEG; "
-            f"mean r = {part['mean_r']:.2f} over {part['n']} participants ({interval}{say_p(part['p'])} against shifts in "
-            f"time), skill beyond the best such baseline "
-            f"{100 * part['mean_gain']:+.1f} %."
-        )
+        better[key] = bool(above_chance[key] and part["mean_gain"] > 0 and not part["mean_gain_low"] <= 0)
+        sentences.append(" ".join([f"{what}:", *_tell(part, above_chance[key], better[key], alpha)]))
+    collapsed = [result[key]["n_collapsed"] == result[key]["n"] for key in better]
+    places = {"within": "within participants", "transfer": "between participants"}
     if not better:
         headline = "No verdict: nobody was scored"
+    elif all(collapsed):
+        headline = "The models give constant images"
     elif any(better.values()):
-        where = " and ".join(
-            name
-            for key, name in (("within", "within participants"), ("transfer", "between participants"))
-            if better.get(key)
-        )
-        headline = f"Better than chance {where}"
+        headline = f"Better than chance {' and '.join(place for key, place in places.items() if better.get(key))}"
+    elif any(above_chance.values()):
+        headline = "No better than the baselines that ignore the EEG"
     else:
         headline = "No better than chance"
     return {
         "headline": headline,
-        "better_than_chance": any(better.values()) if better else None,
+        "better_than_chance": any(above_chance.values()) if better else None,
+        "better_than_baselines": any(better.values()) if better else None,
+        "collapsed": all(collapsed) if better else None,
         "sentences": sentences,
     }
+
+
+def _tell(part: Mapping[str, Any], above_chance: bool, better: bool, alpha: float) -> list[str]:
+    n = part["n"]
+    if better:
+        what = "better than chance and than baselines that ignore the EEG"
+    elif above_chance:
+        what = "better than chance, but no better than baselines that ignore the EEG"
+    else:
+        what = "no better than chance"
+    interval = f"95 % interval {part['mean_r_low']:.2f} to {part['mean_r_high']:.2f}; " if n > 1 else ""
+    low, high = 100 * part["mean_gain_low"], 100 * part["mean_gain_high"]
+    of_gain = f" (95 % interval {low:+.1f} to {high:+.1f})" if n > 1 else ""
+    people = "1 participant" if n == 1 else f"{n} participants"
+    told = [
+        f"{what}; mean r = {part['mean_r']:.2f} over {people} ({interval}{say_p(part['p'])} against shifts in time), skill beyond "
+        f"the best such baseline {100 * part['mean_gain']:+.1f} %{of_gain}."
+    ]
+    if n > 1:
+        told.append(f"By themselves, {part['n_better']} of {n} are better than both.")
+        least = f", and {n} can't give less than {0.5**n:.3g}" if 0.5**n >= alpha else ""
+        told.append(
+            f"For the people they were drawn from: {say_p(part['p_population'])} for r, {say_p(part['p_gain_population'])} for the "
+            f"skill beyond the baselines (signs flipped over participants{least})."
+        )
+    if part["n_collapsed"]:
+        told.append(f"In {part['n_collapsed']} of {n} the model gives a constant image.")
+    regions = [region for region in part["regions"] if region["p"] < alpha]
+    if better and regions:
+        named = ", ".join(f"{region['name']} (mean r = {region['r']:.2f})" for region in regions[:3])
+        told.append(
+            f"In {len(regions)} of {len(part['regions'])} regions, corrected for their number: {named}"
+            f"{f' and {len(regions) - 3} more' if len(regions) > 3 else ''}."
+        )
+    return told

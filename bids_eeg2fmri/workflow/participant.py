@@ -16,6 +16,7 @@ from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, MissingFilesErro
 from bids_eeg2fmri.training.synthesizer import Synthesizer, load_synthesizer
 from bids_eeg2fmri.windows import make_windows, without_timing
 from bids_eeg2fmri.workflow.account import Account, Task
+from bids_eeg2fmri.workflow.chance import ask_about_chance
 from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Prepared, Sampling, on_common_ground, prepare
 from bids_eeg2fmri.workflow.progress import Progress
@@ -117,7 +118,7 @@ def _count_stages(task: Task, paired: Sequence[Recording]) -> int:
     training = task.settings.training
     sessions = {recording.session for recording in paired}
     folds = {"blocks": training.n_folds, "run": len(paired), "session": len(sessions)}
-    return folds[training.hold_out] + 4
+    return folds[training.hold_out] + 5
 
 
 def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: Callable[[str], None]) -> None:
@@ -137,6 +138,8 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
     regions = tile_regions(grid)
 
     out = predict_out_of_sample(runs, settings, seed=task.seed, report=lambda what: report(f"training, {what}"))
+    report("training for chance")
+    said = ask_about_chance(runs, settings, seed=task.seed)
     report("scoring")
     measured = [
         percent_change(run.table, baseline)
@@ -152,7 +155,7 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
         regions=regions,
         settings=settings,
         seed=task.seed,
-        said=out.said,
+        said=said,
     )
     account.scores = scores
     architecture = settings.training.architecture
@@ -186,7 +189,7 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
         account.synthesized(
             run, grid, out.baselines[number] * (1 + predicted / 100), volumes, account.sidecar(run, model, scores)
         )
-        write_agreement(account, run, regions, measured[number], predicted, blocks[number], grid)
+    write_agreement(account, runs, regions, measured, out.predicted[architecture], blocks, grid)
     account.results = results_of(scores, regions, judge(scores, regions, alpha=settings.evaluation.alpha)) | {
         "published": published_metrics(runs, grid, architecture, out.predicted[architecture], out.baselines, blocks),
         "task": compare_task_maps(account, runs, measured, out.predicted, blocks, grid),
@@ -299,7 +302,7 @@ def _apply(
             regions=regions,
             settings=settings,
             seed=task.seed,
-            said=Said({name: coefficients}, synthesizer.basis.components[None], surrogates),
+            said=Said(blocks, {name: coefficients}, synthesizer.basis.components[None], surrogates),
         )
         account.scores = scores
         trained_on = any(p.fingerprint in seen for p in scored)
@@ -335,8 +338,8 @@ def _apply(
     for p in other_grid:
         remark = account.entries[p.recording.file]["remark"]
         account.note(p.recording, "synthesized", f"{remark}; not scored, its BOLD is on another grid than the model")
-    for p, values, change, block in zip(scored, measured, predictions, blocks, strict=True):
-        write_agreement(account, p, regions, values, change, block, synthesizer.grid)
+    if scored:
+        write_agreement(account, scored, regions, measured, predictions, blocks, synthesizer.grid)
     return failed
 
 

@@ -18,6 +18,7 @@ from bids_eeg2fmri.bids.reading import (
     BoldHeader,
     EegHeader,
     find_events_file,
+    find_root,
     read_bold_header,
     read_eeg,
     read_eeg_header,
@@ -123,6 +124,34 @@ def plan_participant(
     return sorted(plan, key=lambda planned: (planned.recording.name, planned.recording.status))
 
 
+def plan_pairs(
+    pairs: Sequence[tuple[Path, Path]], bold_headers: Sequence[BoldHeader], settings: Settings
+) -> list[Planned]:
+    """Align EEG and BOLD files that the user names as recorded together, wherever they lie.
+
+    Parameters
+    ----------
+    pairs : sequence of (EEG, BOLD)
+        BOLD that was scanned during one EEG file is placed in it together.
+    bold_headers : sequence of BoldHeader
+        What is known of each BOLD file.
+    settings : Settings
+    """
+    known = {bold: header for (_, bold), header in zip(pairs, bold_headers, strict=True)}
+    planned: dict[Path, Planned] = {}
+    for eeg in dict.fromkeys(eeg for eeg, _ in pairs):
+        headers = _Headers(find_root(eeg), settings.alignment, read_signals=True)
+        headers.take(known)
+        of_eeg = [
+            Pair(DataFile(eeg, "eeg", {}), DataFile(bold, "bold", {}), "named by the user")
+            for other, bold in pairs
+            if other == eeg
+        ]
+        for pair, alignment in headers.align_all(of_eeg):
+            planned[pair.bold.path] = headers.planned("", pair, alignment)
+    return [planned[bold] for _, bold in pairs]
+
+
 def _with_copies(planned: Planned, copies: Mapping[DataFile, list[str]]) -> Planned:
     """Mention the other formats of a recording, which may hold the markers that this one lacks."""
     recording = planned.recording
@@ -139,6 +168,10 @@ class _Headers:
         self.read_signals = read_signals
         self._eeg: dict[Path, EegHeader] = {}
         self._bold: dict[Path, BoldHeader] = {}
+
+    def take(self, known: Mapping[Path, BoldHeader]) -> None:
+        """Take what has been read of BOLD files already."""
+        self._bold |= known
 
     def sidecar(self, file: DataFile) -> Mapping[str, Any]:
         return read_sidecar(self.dataset, file.path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from bids_eeg2fmri.bids.reading import channel_positions, read_bold, read_eeg
+from bids_eeg2fmri.bids.reading import Eeg, channel_positions, read_bold, read_eeg
 from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import Grid
 from bids_eeg2fmri.bold.masking import brain_mask
@@ -115,30 +115,13 @@ def prepare(planned: Planned, sampling: Sampling) -> Prepared:
         What is wrong with the recording, with the name of the file.
     """
     recording, alignment = planned.recording, planned.alignment
-    assert recording.eeg is not None
-    if planned.error is not None:
-        raise planned.error
-    eeg = read_eeg(recording)
-    channels = _select_channels(recording, eeg.channels, sampling)
-    sfreq = eeg.raw.info["sfreq"]
-    if sfreq < 2.5 * sampling.freqs_hz[-1]:
-        raise InputDataError(
-            f"{recording.eeg}: expected at least {2.5 * sampling.freqs_hz[-1]:g} Hz for power up to "
-            f"{sampling.freqs_hz[-1]:g} Hz, found {sfreq:g} Hz; lower spectrum.highest_hz"
-        )
-
-    grid = table = events = motion = cardiac = None
+    eeg, channels = _open_eeg(planned, sampling)
+    grid = table = events = motion = None
     conflicts: list[str] = []
     if recording.bold is not None:
         assert alignment is not None
         bold = read_bold(recording)
         _tell(recording, alignment)
-        with_eeg = (alignment.onsets_s >= 0) & (alignment.onsets_s < eeg.duration_s)
-        if not with_eeg.any():
-            raise InputDataError(
-                f"{recording.eeg}: expected EEG during the volumes, which start at {alignment.onsets_s[0]:.1f} s, found "
-                f"{eeg.duration_s:.1f} s of it; check scans.tsv or the pairing"
-            )
         try:
             # A voxel that is NaN once has a NaN mean, and is outside.
             grid = Grid(brain_mask(bold.data.mean(-1, dtype=np.float64), bold.affine), bold.affine, bold.space_code)
@@ -156,7 +139,71 @@ def prepare(planned: Planned, sampling: Sampling) -> Prepared:
         tr_s = sampling.tr_s
         onsets_s = np.arange(int(eeg.duration_s / tr_s)) * tr_s
         fingerprint = ""
+    of_eeg = _transform(planned, eeg, channels, sampling, onsets_s, tr_s)
+    return Prepared(
+        recording,
+        onsets_s,
+        tr_s,
+        eeg.duration_s,
+        of_eeg.spectrum,
+        of_eeg.step_s,
+        fingerprint,
+        channel_positions(eeg.raw, channels),
+        alignment,
+        grid,
+        table,
+        events,
+        tuple(conflicts),
+        motion,
+        of_eeg.cardiac,
+    )
 
+
+@dataclass(frozen=True)
+class OfEeg:
+    """What the EEG of a recording gives: see :class:`Prepared`."""
+
+    spectrum: Spectrum
+    step_s: float
+    cardiac: np.ndarray | None
+
+
+def prepare_eeg(planned: Planned, sampling: Sampling, *, tr_s: float) -> OfEeg:
+    """Read and transform the EEG of a pair alone; raises what :func:`prepare` does."""
+    eeg, channels = _open_eeg(planned, sampling)
+    assert planned.alignment is not None
+    _tell(planned.recording, planned.alignment)
+    return _transform(planned, eeg, channels, sampling, planned.alignment.onsets_s, tr_s)
+
+
+def _open_eeg(planned: Planned, sampling: Sampling) -> tuple[Eeg, list[str]]:
+    """Open the EEG, and name the channels that are used."""
+    recording, alignment = planned.recording, planned.alignment
+    assert recording.eeg is not None
+    if planned.error is not None:
+        raise planned.error
+    eeg = read_eeg(recording)
+    channels = _select_channels(recording, eeg.channels, sampling)
+    sfreq = eeg.raw.info["sfreq"]
+    if sfreq < 2.5 * sampling.freqs_hz[-1]:
+        raise InputDataError(
+            f"{recording.eeg}: expected at least {2.5 * sampling.freqs_hz[-1]:g} Hz for power up to "
+            f"{sampling.freqs_hz[-1]:g} Hz, found {sfreq:g} Hz; lower spectrum.highest_hz"
+        )
+    if alignment is not None and not ((alignment.onsets_s >= 0) & (alignment.onsets_s < eeg.duration_s)).any():
+        raise InputDataError(
+            f"{recording.eeg}: expected EEG during the volumes, which start at {alignment.onsets_s[0]:.1f} s, found "
+            f"{eeg.duration_s:.1f} s of it; check scans.tsv or the pairing"
+        )
+    return eeg, channels
+
+
+def _transform(
+    planned: Planned, eeg: Eeg, channels: list[str], sampling: Sampling, onsets_s: np.ndarray, tr_s: float
+) -> OfEeg:
+    """Compute power over time and, where there is BOLD, what the heart adds to it."""
+    recording, alignment = planned.recording, planned.alignment
+    cardiac = None
     ecg = eeg.ecg if recording.bold is not None else None
     try:
         signals = downsample(
@@ -183,26 +230,10 @@ def prepare(planned: Planned, sampling: Sampling) -> Prepared:
         ends_s = np.unique(np.round(onsets_s[:, None] - np.array(sampling.lags_s), 6))
     spectrum = compute_spectrum(signals, ends_s, width_s=sampling.frame_s, freqs_hz=np.array(sampling.freqs_hz))
     logger.info(
-        "%s: %d channels at %g Hz, %d frames of %g s, %d volumes", recording.name, len(channels), sfreq,
+        "%s: %d channels at %g Hz, %d frames of %g s, %d volumes", recording.name, len(channels), eeg.raw.info["sfreq"],
         len(spectrum.ends_s), sampling.frame_s, len(onsets_s),
     )  # fmt: skip
-    return Prepared(
-        recording,
-        onsets_s,
-        tr_s,
-        eeg.duration_s,
-        spectrum,
-        step_s,
-        fingerprint,
-        channel_positions(eeg.raw, channels),
-        alignment,
-        grid,
-        table,
-        events,
-        tuple(conflicts),
-        motion,
-        cardiac,
-    )
+    return OfEeg(spectrum, step_s, cardiac)
 
 
 def _tell(recording: Recording, alignment: Alignment) -> None:

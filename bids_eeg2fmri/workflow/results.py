@@ -38,6 +38,7 @@ def results_of(scores: Scores, regions: Regions, verdict: Mapping[str, Any]) -> 
         results["chance"] = {
             "pooled_r": chance.pooled_r,
             "p": chance.p,
+            "learned_from": scores.learned_from,
             "null_pooled_r": np.round(chance.null_pooled_r, 5).tolist(),
             "others": [
                 {"kind": kind, "p": other.p, "null_pooled_r": np.round(other.null_pooled_r, 5).tolist()}
@@ -51,59 +52,63 @@ def results_of(scores: Scores, regions: Regions, verdict: Mapping[str, Any]) -> 
 
 def write_agreement(
     account: Account,
-    p: Prepared,
+    runs: Sequence[Prepared],
     regions: Regions,
-    measured: np.ndarray,
-    predicted: np.ndarray,
-    blocks: np.ndarray,
+    measured: Sequence[np.ndarray],
+    predicted: Sequence[np.ndarray],
+    blocks: Sequence[np.ndarray],
     grid: Grid,
 ) -> None:
-    """Write the map of r of one run and its regions' courses with a band, drift removed from both."""
-    out = nuisance(blocks, tr_s=p.tr_s, drift_period_s=account.task.settings.bold.drift_period_s)
-    use = blocks >= 0
-    agreement = measure_agreement([Course(measured[use], predicted[use], out)])
-    account.file(
-        p.recording, "r_map", account.derivatives.write_map(p.recording, grid.image(agreement.r.astype(np.float32)))
-    )
-    q = residual_maker(out)
-    courses = {}
-    for kind, table in (("measured", measured), ("synthesized", predicted)):
-        means = regions.mean(table[use])
-        courses[kind] = means - q @ (q.T @ means)
-    half = half_width(courses["measured"] - courses["synthesized"], blocks[use])
-    courses |= {"low": courses["synthesized"] - half, "high": courses["synthesized"] + half}
-    columns: dict[str, np.ndarray] = {"onset": p.onsets_s}
-    for kind, values in courses.items():
-        course = np.full((len(use), len(regions.names)), np.nan)
-        course[use] = values
-        columns |= {f"{name}_{kind}": course[:, i] for i, name in enumerate(regions.names)}
-    account.file(p.recording, "regions", account.derivatives.write_regions(p.recording, pd.DataFrame(columns)))
+    """Write the map of r of each run and its regions' courses with a band, drift removed from both."""
+    use = [block >= 0 for block in blocks]
+    courses: list[dict[str, np.ndarray]] = []
+    for p, m, s, block, judged in zip(runs, measured, predicted, blocks, use, strict=True):
+        out = nuisance(block, tr_s=p.tr_s, drift_period_s=account.task.settings.bold.drift_period_s)
+        agreement = measure_agreement([Course(m[judged], s[judged], out)])
+        r_map = grid.image(agreement.r.astype(np.float32))
+        account.file(p.recording, "r_map", account.derivatives.write_map(p.recording, r_map))
+        q = residual_maker(out)
+        means = {"measured": regions.mean(m[judged]), "synthesized": regions.mean(s[judged])}
+        courses.append({side: course - q @ (q.T @ course) for side, course in means.items()})
+    errors = [course["measured"] - course["synthesized"] for course in courses]
+    halves = half_width(errors, [block[judged] for block, judged in zip(blocks, use, strict=True)])
+    for p, course, half, judged in zip(runs, courses, halves, use, strict=True):
+        course |= {"low": course["synthesized"] - half, "high": course["synthesized"] + half}
+        columns: dict[str, np.ndarray] = {"onset": p.onsets_s}
+        for kind, values in course.items():
+            table = np.full((len(judged), len(regions.names)), np.nan)
+            table[judged] = values
+            columns |= {f"{name}_{kind}": table[:, i] for i, name in enumerate(regions.names)}
+        account.file(p.recording, "regions", account.derivatives.write_regions(p.recording, pd.DataFrame(columns)))
 
 
-def half_width(errors: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """Tell how far from the prediction a measurement is to be expected, by the errors in the other blocks.
+def half_width(errors: Sequence[np.ndarray], blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Tell how far from the prediction a measurement is to be expected, by the errors in the other blocks of all runs.
 
     Parameters
     ----------
-    errors : array of shape (volumes, regions)
-        Measured minus predicted.
-    blocks : array of shape (volumes,)
+    errors : sequence of arrays of shape (volumes, regions)
+        Measured minus predicted, run by run.
+    blocks : sequence of arrays of shape (volumes,)
+        Blocks of one number in two runs are two blocks.
 
     Returns
     -------
-    array of shape (volumes, regions)
+    list of arrays of shape (volumes, regions)
         Of 95 % of the errors in the other blocks, the largest size; NaN where there is no other block.
 
     References
     ----------
     Barber, R. F. et al. (2021). Predictive inference with the jackknife+. Ann. Statist. 49, 486-507. (Cross-conformal bands.)
     """
-    half = np.full(errors.shape, np.nan)
-    for block in np.unique(blocks):
-        others = np.abs(errors[blocks != block])
-        if len(others):
-            half[blocks == block] = np.quantile(others, COVERAGE, axis=0)
-    return half
+    lengths = [len(block) for block in blocks]
+    run, block, size = np.repeat(np.arange(len(lengths)), lengths), np.concatenate(blocks), np.abs(np.concatenate(errors))
+    half = np.full(size.shape, np.nan)
+    for own_run, own_block in np.unique([run, block], axis=1).T:
+        own = (run == own_run) & (block == own_block)
+        if not own.all():
+            half[own] = np.quantile(size[~own], COVERAGE, axis=0)
+    return np.split(half, np.cumsum(lengths)[:-1])
 
 
 def published_metrics(
@@ -132,20 +137,31 @@ def published_metrics(
     list of dict
         ``paper``, ``metric``, ``model``, ``value``: means over runs, inside of the mask; outside all are 0.
     """
-    found: dict[tuple[str, str, str], list[float]] = {}
+    of_runs = []
     for run, change, template, block in zip(runs, predicted, templates, blocks, strict=True):
         assert run.table is not None
-        judged = np.flatnonzero(block >= 0)
-        rows = judged[np.linspace(0, len(judged) - 1, min(PUBLISHED_VOLUMES, len(judged))).round().astype(int)]
+        rows = some_volumes(block)
         constant = np.broadcast_to(template, change.shape)[rows]
-        measured = grid.array(run.table[rows])
         candidates = {
             model: constant * (1 + change[rows] / 100),
             "mean image": constant,
             "own mean image": np.broadcast_to(run.table.mean(0), constant.shape),
         }
-        for name, table in candidates.items():
-            image = grid.array(table)
+        of_runs.append((grid.array(run.table[rows]), {name: grid.array(table) for name, table in candidates.items()}))
+    return compare_images(of_runs)
+
+
+def some_volumes(blocks: np.ndarray) -> np.ndarray:
+    """Choose volumes that were predicted, evenly spread, ascending."""
+    judged = np.flatnonzero(blocks >= 0)
+    return judged[np.linspace(0, len(judged) - 1, min(PUBLISHED_VOLUMES, len(judged))).round().astype(int)]
+
+
+def compare_images(runs: Sequence[tuple[np.ndarray, Mapping[str, np.ndarray]]]) -> list[dict[str, Any]]:
+    """Score images (x, y, z, volumes) of each model against the measured ones, run by run, as papers do."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    for measured, images in runs:
+        for name, image in images.items():
             for paper in (calhas2022, e2fnet2025):
                 for metric, value in paper(measured, image).items():
                     found.setdefault((paper.__name__, metric, name), []).append(value)

@@ -11,7 +11,15 @@ from bids_eeg2fmri.bold.drift import drift_regressors
 from bids_eeg2fmri.bold.regions import Regions
 from bids_eeg2fmri.config import EvaluationSettings, Settings
 from bids_eeg2fmri.evaluation.ceilings import split_half_reliability
-from bids_eeg2fmri.evaluation.chance import Chance, Forecast, compare_with, exchanged, share_significant, shifted
+from bids_eeg2fmri.evaluation.chance import (
+    Chance,
+    Forecast,
+    compare_with,
+    exchanged,
+    randomize_phases,
+    share_significant,
+    shifted,
+)
 from bids_eeg2fmri.evaluation.inference import block_intervals
 from bids_eeg2fmri.evaluation.metrics import Agreement, Course, measure_agreement
 from bids_eeg2fmri.evaluation.patterns import connectivity_agreement, spatial_r, spectral_agreement, without_global
@@ -23,6 +31,8 @@ REFERENCES = ("global signal",)
 RIDGE = "lagged band-power ridge"
 
 PHASES = "phase-randomized EEG"
+# Where nobody can ask the model about other EEG.
+PHASES_OF_PREDICTION = "phase-randomized prediction"
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,8 @@ class Said:
 
     Attributes
     ----------
+    model : list of arrays of shape (volumes,)
+        Per run, which model predicts each volume; -1 where none does.
     coefficients : dict of model to list of arrays of shape (models, volumes, components)
         Of the models that look at the EEG, one array per run, for every volume of it.
     bases : array of shape (models, components, voxels)
@@ -40,13 +52,17 @@ class Said:
         Per run, what the first model says of other recordings; empty takes the other runs.
     kind : str
         What the others are.
+    share : float
+        Of the parts that the models could have learned from, the share that they did.
     """
 
+    model: Sequence[np.ndarray]
     coefficients: Mapping[str, Sequence[np.ndarray]]
     bases: np.ndarray
     surrogates: Sequence[Sequence[np.ndarray]] = ()
     others: Sequence[Sequence[np.ndarray]] = ()
     kind: str = "EEG of another run"
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,9 @@ class Scores:
         Of the first model, against shifts in time; None if the runs are too short.
     others : dict of kind to Chance
         Of the first model, against other kinds of EEG that has nothing to do with the measurement.
+    learned_from : float
+        Share of what they could have learned from that the models behind ``chance`` and ``others`` did; 1 if they are those
+        that gave the predictions.
     ceilings : array of shape (regions,)
         The r that no model exceeds, by the split-half reliability of the region's mean; NaN where unknown.
     """
@@ -72,6 +91,7 @@ class Scores:
     chance: Chance | None
     others: dict[str, Chance] = field(default_factory=dict)
     ceilings: np.ndarray = field(default_factory=lambda: np.array([]))
+    learned_from: float = 1.0
 
     @property
     def model(self) -> str:
@@ -141,13 +161,13 @@ def score(
     chance, others = None, {}
     for row in rows:
         if row is rows[0] or (said is not None and row["model"] in said.coefficients):
-            forecasts = _forecasts(row["model"], predicted, truth, blocks, out, said)
+            forecasts = _forecasts(row["model"], predicted, truth, use, out, said)
             found = _against_shifts(forecasts, tr_s, regions, settings.evaluation, seed)
             if found is not None and found.voxel_p is not None:
                 row["share_significant"] = share_significant(found.voxel_p)
             if row is rows[0] and found is not None:
                 chance = found
-                others = _against_others(forecasts, said, use, regions, settings.evaluation, seed)
+                others = _against_others(row["model"], forecasts, said, use, regions, settings.evaluation, seed)
     return Scores(
         pd.DataFrame(rows),
         by_voxel,
@@ -155,50 +175,69 @@ def score(
         chance,
         others,
         split_half_reliability(truth, regions.labels, out, seed=seed),
+        1.0 if said is None else said.share,
     )
 
 
-def _forecasts(model, predicted, truth, blocks, out, said: Said | None) -> list[Forecast]:
+def _forecasts(model, predicted, truth, use, out, said: Said | None) -> dict[int, Forecast]:
+    """By the number of the run; a run that no model predicts to tell chance has none."""
     if said is None:
-        return [Forecast.of(m, p[b >= 0], n) for m, p, b, n in zip(truth, predicted[model], blocks, out, strict=True)]
-    return [
-        Forecast(m, n, b[b >= 0], coefficients[:, b >= 0], said.bases)
-        for m, b, n, coefficients in zip(truth, blocks, out, said.coefficients[model], strict=True)
-    ]
+        return {
+            run: Forecast.of(m, p[u], n)
+            for run, (m, p, u, n) in enumerate(zip(truth, predicted[model], use, out, strict=True))
+        }
+    forecasts = {}
+    for run, which in enumerate(said.model):
+        judged = which >= 0
+        if judged.any():
+            rows = judged[use[run]]
+            coefficients = said.coefficients[model][run][:, judged]
+            forecasts[run] = Forecast(truth[run][rows], out[run][rows], which[judged], coefficients, said.bases)
+    return forecasts
 
 
 def _against_shifts(
-    forecasts: Sequence[Forecast], tr_s: Sequence[float], regions: Regions, how: EvaluationSettings, seed: int
+    forecasts: Mapping[int, Forecast], tr_s: Sequence[float], regions: Regions, how: EvaluationSettings, seed: int
 ) -> Chance | None:
     """Compare with the EEG of another time; None if all runs are too short for that."""
-    shortest = [int(np.ceil(how.shortest_shift_s / tr)) for tr in tr_s]
-    long = [i for i, f in enumerate(forecasts) if f.n_volumes > 2 * shortest[i]]
+    shortest = {run: int(np.ceil(how.shortest_shift_s / tr_s[run])) for run in forecasts}
+    long = [run for run, forecast in forecasts.items() if forecast.n_volumes > 2 * shortest[run]]
     if not long:
         return None
-    kept = [forecasts[i] for i in long]
-    draws = shifted(kept, shortest=[shortest[i] for i in long], n_draws=how.n_shifts, seed=seed)
+    kept = [forecasts[run] for run in long]
+    draws = shifted(kept, shortest=[shortest[run] for run in long], n_draws=how.n_shifts, seed=seed)
     return compare_with(kept, draws, labels=regions.labels, by_voxel=True)
 
 
 def _against_others(
-    forecasts: Sequence[Forecast],
+    model: str,
+    forecasts: Mapping[int, Forecast],
     said: Said | None,
     use: Sequence[np.ndarray],
     regions: Regions,
     how: EvaluationSettings,
     seed: int,
 ) -> dict[str, Chance]:
-    """Compare with EEG of random phases, and with that of other runs, as far as models have looked at them."""
+    """Compare with EEG of random phases, and with that of other runs, as far as models have looked at them.
+
+    Of a prediction whose model can't be asked, the phases of the prediction itself are drawn at random.
+    """
+    real = list(forecasts.values())
     if said is None:
-        return {}
+        phases = (
+            [randomize_phases(f.real, seed=[seed, draw, run]) for run, f in forecasts.items()]
+            for draw in range(how.n_shifts)
+        )
+        return {PHASES_OF_PREDICTION: compare_with(real, phases, labels=regions.labels)}
     found = {}
     if said.surrogates:
-        draws = ([run[u] for run, u in zip(draw, use, strict=True)] for draw in said.surrogates)
-        found[PHASES] = compare_with(forecasts, draws, labels=regions.labels)
-    others = said.others or [[f.coefficients for f in forecasts if f is not own] for own in forecasts]
+        draws = ([draw[run][said.model[run] >= 0] for run in forecasts] for draw in said.surrogates)
+        found[PHASES] = compare_with(real, draws, labels=regions.labels)
+    every = [c[:, u] for c, u in zip(said.coefficients[model], use, strict=True)]
+    others = [said.others[run] if said.others else [*every[:run], *every[run + 1 :]] for run in forecasts]
     if all(others):
-        exchanges = exchanged(forecasts, others, n_draws=how.n_shifts, seed=seed)
-        found[said.kind] = compare_with(forecasts, exchanges, labels=regions.labels)
+        exchanges = exchanged(real, others, n_draws=how.n_shifts, seed=seed)
+        found[said.kind] = compare_with(real, exchanges, labels=regions.labels)
     return found
 
 

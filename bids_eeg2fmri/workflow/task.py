@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bids_eeg2fmri.bids.derivatives import labels_of
 from bids_eeg2fmri.bold.grid import Grid
-from bids_eeg2fmri.evaluation.task import agree, design_matrix, map_contrasts, split_by_block
+from bids_eeg2fmri.evaluation.task import Design, agree, design_matrix, map_contrasts, split_by_block
 from bids_eeg2fmri.workflow.account import Account
 from bids_eeg2fmri.workflow.preparation import Prepared
 from bids_eeg2fmri.workflow.scoring import nuisance
@@ -50,21 +51,11 @@ def compare_task_maps(
         if run.events is None:
             continue
         name, use = run.recording.name, blocks[i] >= 0
-        out = nuisance(blocks[i], tr_s=run.tr_s, drift_period_s=drift_period_s)
-        design = design_matrix(run.events, out, blocks[i], tr_s=run.tr_s)
-        in_blocks = split_by_block(design, blocks[i])
-        series = {model: of_runs[i][use] for model, of_runs in predicted.items()}
-        changing = {model: values for model, values in series.items() if np.ptp(values, axis=0).any()}
-        for condition, maps in map_contrasts(measured[i][use], changing, in_blocks).items():
-            for model, values in maps.predicted.items():
-                agreement = agree(maps.measured, values)
-                rows.append({"recording": name, "condition": condition, "model": model, **asdict(agreement)})
-
-        left_out = design.left_out | {
-            contrast: "in no held-out block can it be told from the block's mean and drift; not compared"
-            for contrast in design.contrasts
-            if contrast not in in_blocks.contrasts
-        }
+        series = {model: of_runs[i] for model, of_runs in predicted.items()}
+        of_run, design, left_out = compare_in_blocks(
+            run.events, measured[i], series, blocks[i], tr_s=run.tr_s, drift_period_s=drift_period_s
+        )
+        rows += [{"recording": name} | row for row in of_run]
         for condition, reason in left_out.items():
             logger.info("%s: %s: %s", name, condition, reason)
         told = {
@@ -77,7 +68,7 @@ def compare_task_maps(
                 "Volumes": int(use.sum()),
             }
         }
-        whole = map_contrasts(measured[i][use], {first: series[first]}, design)
+        whole = map_contrasts(measured[i][use], {first: series[first][use]}, design)
         files = []
         for label, (condition, maps) in zip(labels_of(list(whole)), whole.items(), strict=True):
             entry = {"condition": condition}
@@ -89,3 +80,49 @@ def compare_task_maps(
             files.append(entry)
         account.entries[run.recording.file] |= {"task_maps": files, "task_left_out": left_out}
     return rows
+
+
+def compare_in_blocks(
+    events: pd.DataFrame,
+    measured: np.ndarray,
+    predicted: Mapping[str, np.ndarray],
+    blocks: np.ndarray,
+    *,
+    tr_s: float,
+    drift_period_s: float,
+) -> tuple[list[dict[str, Any]], Design, dict[str, str]]:
+    """Compare the task's maps of one run, block by block.
+
+    Parameters
+    ----------
+    events : DataFrame
+        See :func:`bids_eeg2fmri.evaluation.task.design_matrix`.
+    measured, predicted, blocks
+        Of all volumes of the run.
+
+    Returns
+    -------
+    rows : list of dict
+        ``condition``, ``model``, ``r``, ``dice``, ``threshold_share``: of each contrast and model that changes.
+    design : Design
+        Of the whole run.
+    left_out : dict of str to str
+        Conditions and contrasts that were not compared, with the reason.
+    """
+    use = blocks >= 0
+    out = nuisance(blocks, tr_s=tr_s, drift_period_s=drift_period_s)
+    design = design_matrix(events, out, blocks, tr_s=tr_s)
+    in_blocks = split_by_block(design, blocks)
+    series = {model: values[use] for model, values in predicted.items()}
+    changing = {model: values for model, values in series.items() if np.ptp(values, axis=0).any()}
+    rows = [
+        {"condition": condition, "model": model, **asdict(agree(maps.measured, values))}
+        for condition, maps in map_contrasts(measured[use], changing, in_blocks).items()
+        for model, values in maps.predicted.items()
+    ]
+    left_out = design.left_out | {
+        contrast: "in no held-out block can it be told from the block's mean and drift; not compared"
+        for contrast in design.contrasts
+        if contrast not in in_blocks.contrasts
+    }
+    return rows, design, left_out

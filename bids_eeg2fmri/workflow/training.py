@@ -1,8 +1,8 @@
 """Train within a participant so that the whole of every run is predicted out of sample."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,10 @@ from bids_eeg2fmri.evaluation.splits import Samples, Split, folds_of, hold_out, 
 from bids_eeg2fmri.models.spec import SampleSpec
 from bids_eeg2fmri.training.fitting import History, Schedule, Trainer
 from bids_eeg2fmri.training.synthesizer import Synthesizer
-from bids_eeg2fmri.windows import Windows, lags_s, make_windows, without_timing
+from bids_eeg2fmri.windows import Windows, lags_s, make_windows
 from bids_eeg2fmri.workflow.blind import GLOBAL, blind_features, global_signal
 from bids_eeg2fmri.workflow.preparation import Prepared
-from bids_eeg2fmri.workflow.scoring import RIDGE, Said
+from bids_eeg2fmri.workflow.scoring import RIDGE
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +49,14 @@ class OutOfSample:
     complete : list of arrays of shape (volumes,)
         Whether a volume has all the EEG it needs.
     histories : list of History
-    said : Said
-        What the models of each fold that look at the EEG say of every volume; 0 without enough EEG.
+        Of the network, one per fold.
     """
 
     baselines: list[np.ndarray]
     predicted: dict[str, list[np.ndarray]]
     folds: list[np.ndarray]
     complete: list[np.ndarray]
-    histories: list[History]
-    said: Said
+    histories: list[History] = field(default_factory=list)
 
 
 def windows_of(runs: Sequence[Prepared], settings: Settings) -> tuple[Windows, np.ndarray]:
@@ -118,68 +116,72 @@ def predict_out_of_sample(
     """
     windows, lags = windows_of(runs, settings)
     samples = samples_of(runs, windows, settings)
+    independent = independent_share([run.tr_s for run in runs])
+    trainer: Trainer | None = None
+    histories: list[History] = []
+
+    def network(learned: Learned, split: Split) -> np.ndarray:
+        nonlocal trainer
+        n_outputs = learned.targets.shape[1]
+        if trainer is None or trainer.spec.n_outputs != n_outputs:
+            trainer = make_trainer(runs[0].spectrum, lags, n_outputs, settings, seed=seed)
+        histories.append(trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent))
+        logger.debug("%d epochs", histories[-1].best_epoch)
+        return trainer.predict(windows, split.test)
+
+    models = {settings.training.architecture: network} | ridge_models(windows, runs, settings)
+    return replace(hold_out_in_turn(runs, windows, samples, models, settings, report=report), histories=histories)
+
+
+# From what training volumes determine to coefficients of the test volumes, (volumes, components).
+Model = Callable[["Learned", Split], np.ndarray]
+
+
+def ridge_models(windows: Windows, runs: Sequence[Prepared], settings: Settings) -> dict[str, Model]:
+    """Make the linear models: that of the EEG, if there is any, and the baselines."""
+    independent = independent_share([run.tr_s for run in runs])
+
+    def model(of: Callable[[np.ndarray], np.ndarray]) -> Model:
+        return lambda learned, split: predict_by_ridge(of, learned.targets, split, independent)
+
+    return {name: model(of) for name, of in ridge_features(windows, runs, settings).items()}
+
+
+def hold_out_in_turn(
+    runs: Sequence[Prepared],
+    windows: Windows,
+    samples: Samples,
+    models: Mapping[str, Model],
+    settings: Settings,
+    *,
+    report: Callable[[str], None],
+) -> OutOfSample:
+    """Let models, and the mean image, predict each block, run or session from the rest."""
     by, n_folds = settings.training.hold_out, settings.training.n_folds
-    n_surrogates = settings.evaluation.n_surrogates
     splits = hold_out(samples, by, n_folds=n_folds)
-    architecture = settings.training.architecture
     tables = [_table(run) for run in runs]
-    features = _ridge_features(windows, runs, settings)
-    predicted = {name: [np.zeros_like(table) for table in tables] for name in (architecture, *features, "mean image")}
+    predicted = {name: [np.zeros_like(table) for table in tables] for name in (*models, "mean image")}
     baselines = [np.empty_like(table) for table in tables]
     fold_of = folds_of(samples, by, n_folds=n_folds)
     folds = [fold_of[windows.recording == number] for number in range(len(runs))]
-    independent = independent_share([run.tr_s for run in runs])
-    trainer: Trainer | None = None
-    histories = []
-    every = np.flatnonzero(windows.complete)
-    said: dict[str, list[np.ndarray]] = {architecture: [], RIDGE: []}
-    bases: list[np.ndarray] = []
-    surrogates = [np.zeros((len(windows), settings.bold.n_components), np.float32) for _ in range(n_surrogates)]
     for fold, split in enumerate(splits):
         report(f"fold {fold + 1} of {len(splits)}")
         learned = learn_targets(runs, windows, split.train, settings)
-        for number in range(len(runs)):
+        for number, run in enumerate(runs):
+            if by == "blocks" and not (windows.recording[split.train] == number).any():
+                raise InputDataError(
+                    f"{run.recording.bold}: expected volumes to learn its mean from when a block of them and its neighbours are "
+                    f"held out, found none of {run.n_volumes}; leave this run out with --run-label or --bids-filter-file"
+                )
             rows = folds[number] == fold
             baselines[number][rows] = learned.baselines[number]
-        if trainer is None or trainer.spec.n_outputs != learned.targets.shape[1]:
-            trainer = make_trainer(runs[0].spectrum, lags, learned.targets.shape[1], settings, seed=seed)
-        histories.append(trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent))
-        logger.debug("fold %d: %d epochs", fold, histories[-1].best_epoch)
-        by_name = {architecture: trainer.predict(windows, every)} | {
-            name: predict_by_ridge(of, learned.targets, split, independent, which=every)
-            for name, of in features.items()
-        }
-        tested = np.isin(every, split.test)
-        bases.append(_padded(learned.basis.components, settings.bold.n_components))
-        for name in said:
-            of_all = np.zeros((len(windows), settings.bold.n_components), np.float32)
-            of_all[every, : by_name[name].shape[1]] = by_name[name]
-            said[name].append(of_all)
-        for draw, surrogate in enumerate(surrogates):
-            other = without_timing(windows, [run.spectrum for run in runs], seed=[seed, draw])
-            surrogate[split.test, : learned.targets.shape[1]] = trainer.predict(other, split.test)
-        for name, coefficients in by_name.items():
-            values = learned.basis.expand(coefficients[tested].astype(np.float32))
+        for name, model in models.items():
+            values = learned.basis.expand(model(learned, split).astype(np.float32))
             for number in range(len(runs)):
                 of_run = windows.recording[split.test] == number
                 predicted[name][number][windows.volume[split.test][of_run]] = values[of_run]
     complete = [windows.complete[windows.recording == number] for number in range(len(runs))]
-    of_run = [windows.recording == number for number in range(len(runs))]
-    return OutOfSample(
-        baselines,
-        predicted,
-        folds,
-        complete,
-        histories,
-        Said(
-            {
-                name: [np.stack([of_all[rows] for of_all in of_folds]) for rows in of_run]
-                for name, of_folds in said.items()
-            },
-            np.stack(bases),
-            [[surrogate[rows] for rows in of_run] for surrogate in surrogates],
-        ),
-    )
+    return OutOfSample(baselines, predicted, folds, complete)
 
 
 def train_on_all(
@@ -231,24 +233,13 @@ class Learned:
 
 
 def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray, settings: Settings) -> Learned:
-    """Compute baseline, drift, basis and coefficients from training volumes only.
-
-    Raises
-    ------
-    InputDataError
-        If a run has no training volume although only blocks are held out.
-    """
+    """Compute baseline, drift, basis and coefficients from training volumes only."""
     baselines: dict[int, np.ndarray] = {}
     changes = []
     for number, run in enumerate(runs):
         volumes = windows.volume[train][windows.recording[train] == number]
-        if not len(volumes) and settings.training.hold_out != "blocks":
-            continue
         if not len(volumes):
-            raise InputDataError(
-                f"{run.recording.bold}: expected volumes to learn its mean from when a block of them and its neighbours are "
-                f"held out, found none of {run.n_volumes}; leave this run out with --run-label or --bids-filter-file"
-            )
+            continue
         values = _table(run)[volumes]
         baseline = values.mean(0)
         drift = drift_regressors(run.n_volumes, tr_s=run.tr_s, shortest_period_s=settings.bold.drift_period_s)
@@ -298,24 +289,20 @@ def _table(run: Prepared) -> np.ndarray:
     return run.table
 
 
-def _ridge_features(
+def ridge_features(
     windows: Windows, runs: Sequence[Prepared], settings: Settings
 ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """What each of the linear models looks at, for positions of windows."""
-    power = windows.power @ band_weights(runs[0].spectrum.freqs_hz)
+    """What each of the linear models looks at, for positions of windows; without channels there is none of the EEG."""
     lengths = np.array([run.n_volumes for run in runs])
     drift_period_s = settings.bold.drift_period_s
     by_volume = {"time only": time_features(windows.volume, lengths[windows.recording], tr_s=runs[0].tr_s)}
     by_volume |= blind_features(runs, drift_period_s=drift_period_s)
     by_volume[GLOBAL] = global_signal(runs, [_table(run) for run in runs], drift_period_s=drift_period_s)
-    return {RIDGE: lambda which: power[windows.frames[which]].reshape(len(which), -1)} | {
-        name: features.__getitem__ for name, features in by_volume.items()
-    }
-
-
-def _padded(components: np.ndarray, n: int) -> np.ndarray:
-    """Add empty components where training volumes had fewer than asked for, so that folds can be stacked."""
-    return np.pad(components, ((0, n - len(components)), (0, 0)))
+    blind: dict[str, Callable[[np.ndarray], np.ndarray]] = {name: of.__getitem__ for name, of in by_volume.items()}
+    if not runs[0].spectrum.channels:
+        return blind
+    power = windows.power @ band_weights(runs[0].spectrum.freqs_hz)
+    return {RIDGE: lambda which: power[windows.frames[which]].reshape(len(which), -1)} | blind
 
 
 def predict_by_ridge(

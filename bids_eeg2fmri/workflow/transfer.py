@@ -317,6 +317,7 @@ def _score(derivatives, samples, windows, test, learned, by_name, said, is_other
         settings=settings,
         seed=seed,
         said=Said(
+            blocks,
             {settings.training.architecture: of_model},
             learned.basis.components[None],
             others=[others] * len(measured),

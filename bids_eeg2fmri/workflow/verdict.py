@@ -44,9 +44,11 @@ def judge(scores: Scores, regions: Regions, *, alpha: float, trained_on: bool = 
         return _no_verdict("No verdict: the runs are too short to tell chance", collapsed)
     table = scores.table.set_index("model")
     blind = table[table.kind == "baseline"]
-    best = str(blind.pooled_skill.idxmax()) if len(blind) else "mean image"
+    # A prediction in an unknown unit has no skill; its timing can be compared all the same.
+    key = "pooled_skill" if np.isfinite(table.pooled_skill.iloc[0]) else "pooled_r"
+    best = str(blind[key].idxmax())
     above_chance = chance.p < alpha
-    above_blind = float(table.pooled_skill.iloc[0]) > max(0.0, float(blind.pooled_skill.max()) if len(blind) else 0.0)
+    above_blind = float(table[key].iloc[0]) > max(0.0, float(blind[key].max()))
     sentences = [_tell_chance(scores, alpha), _tell_gain(table, best)]
     if above_chance and above_blind:
         headline = "Better than chance and than the baselines that ignore the EEG"
@@ -59,6 +61,8 @@ def judge(scores: Scores, regions: Regions, *, alpha: float, trained_on: bool = 
         headline = "No better than the baselines that ignore the EEG"
         sentences.append(
             "Its timing fits better than that of EEG of another time, but its size does not; do not rely on it."
+            if key == "pooled_skill"
+            else "Its timing fits better than that of EEG of another time, but a baseline without EEG does as well."
         )
     else:
         headline = "No better than chance"
@@ -98,9 +102,14 @@ def _amplitude(scores: Scores) -> str:
 def _tell_chance(scores: Scores, alpha: float) -> str:
     chance = scores.chance
     assert chance is not None
-    told = (
-        f"Over the brain, r = {chance.pooled_r:.2f} with the EEG of the same time, against {np.median(chance.null_pooled_r):.2f} "
-        f"in the median of {len(chance.null_pooled_r)} shifts of the EEG in time ({say_p(chance.p)})"
+    told = f"Over the brain, r = {scores.table.pooled_r.iloc[0]:z.2f}. "
+    if scores.learned_from < 1:
+        told += "Models that learned from half as much, so that no two of them judge each other, reach "
+    else:
+        told += "It is "
+    told += (
+        f"r = {chance.pooled_r:z.2f} with the EEG of the same time, against {np.median(chance.null_pooled_r):z.2f} in the "
+        f"median of {len(chance.null_pooled_r)} shifts of the EEG in time ({say_p(chance.p)})"
     )
     others = [f"{kind} {say_p(other.p)}" for kind, other in scores.others.items()]
     told += f"; against {', against '.join(others)}." if others else "."
@@ -110,13 +119,18 @@ def _tell_chance(scores: Scores, alpha: float) -> str:
 
 
 def _tell_gain(table: pd.DataFrame, best: str) -> str:
+    if not np.isfinite(table.pooled_skill.iloc[0]):
+        return (
+            "How much of the changes it explains can't be told without its unit; by r, the best baseline that ignores the EEG, "
+            f"{best}, reaches {max(float(table.pooled_r[best]), 0.0):z.2f}."
+        )
     skill, blind = (100 * float(value) for value in (table.pooled_skill.iloc[0], table.pooled_skill[best]))
     told = (
-        f"It explains {skill:.1f} % of the changes over time (skill over the mean image); the best baseline that ignores the EEG, "
-        f"{best}, explains {max(blind, 0.0):.1f} %"
+        f"It explains {skill:z.1f} % of the changes over time (skill over the mean image); the best baseline that ignores the EEG, "
+        f"{best}, explains {max(blind, 0.0):z.1f} %"
     )
     low, high = (100 * float(table[f"gain_{end}"][best]) for end in ("low", "high"))
-    return told + (f" (difference, 95 % interval: {low:+.1f} to {high:+.1f} points)." if np.isfinite(low) else ".")
+    return told + (f" (difference, 95 % interval: {low:+z.1f} to {high:+z.1f} points)." if np.isfinite(low) else ".")
 
 
 def _tell_where(scores: Scores, regions: Regions, alpha: float) -> Iterator[str]:

@@ -136,3 +136,19 @@ def test_covariates_are_those_of_the_participant(prefix, tmp_path):
 
 def test_a_dataset_without_a_table_of_participants_has_no_covariates(tmp_path):
     assert read_participant(tmp_path, "01") == {}
+
+
+def test_what_was_concluded_of_a_group_is_forgotten_and_nothing_else(derivatives):
+    derivatives.write_group({"n": 3}, {"task": pd.DataFrame({"r": [0.2]})})
+    derivatives.write_group_map("within_r", nib.Nifti1Image(np.zeros((2, 3, 4), np.float32), AFFINE))
+    derivatives.write_report("group", "<p>")
+    derivatives.write_report("sub-01", "<p>")
+    derivatives.remove_group()
+    assert list(derivatives.root.glob("group*")) == []
+    assert (derivatives.root / "sub-01.html").is_file()
+
+
+def test_regions_come_back_with_the_volumes_that_were_not_judged(derivatives, recording):
+    table = pd.DataFrame({"onset": [4.3, 6.6], "L15A15S15_measured": [np.nan, -0.31]})
+    path = derivatives.write_regions(recording, table)
+    pd.testing.assert_frame_equal(derivatives.read_regions(path.as_posix()), table)

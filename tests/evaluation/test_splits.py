@@ -1,6 +1,7 @@
 """No split leaks, whatever the recordings look like; one that would can't be made."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from bids_eeg2fmri.evaluation.splits import (
     folds_of,
     hold_out,
     learn_from_all,
+    pair_once,
 )
 
 KINDS = ("blocks", "run", "session", "participant")
@@ -238,10 +240,11 @@ def test_a_run_that_is_too_short_is_refused_with_what_is_missing():
 @pytest.mark.parametrize("by", ["run", "session"])
 def test_one_run_or_session_can_not_be_held_out(by):
     samples = runs_of([90, 80], sessions=[0, 0]) if by == "session" else runs_of([90])
-    with pytest.raises(
-        InputDataError, match=f'expected at least 2 {by}s .* found 1; set training.hold_out to "blocks"'
-    ):
-        hold_out(samples, by, n_folds=5)
+    for make in (hold_out, pair_once):
+        with pytest.raises(
+            InputDataError, match=f'expected at least 2 {by}s .* found 1; set training.hold_out to "blocks"'
+        ):
+            make(samples, by, n_folds=5)
 
 
 def test_a_held_out_participant_is_on_no_other_side():
@@ -265,3 +268,70 @@ def test_many_participants_are_held_out_in_ten_groups(n, n_splits, largest):
     tested = [set(samples.participant[split.test]) for split in hold_out(samples, "participant", n_folds=5)]
     assert [len(tested), max(map(len, tested))] == [n_splits, largest]
     assert sorted(who for group in tested for who in group) == list(range(n))
+
+
+@pytest.mark.parametrize("by", ["blocks", "run", "session"])
+@given(layouts(longest=250, most=7), st.integers(2, 7))
+def test_no_two_parts_judge_each_other(by, samples, n_folds):
+    try:
+        splits = pair_once(samples, by, n_folds=n_folds)
+    except InputDataError:
+        assume(False)
+    folds = folds_of(samples, by, n_folds=n_folds)
+    assert len(splits) == (1 if folds.max() == 1 else folds.max() + 1)
+    pairs = []
+    for fold, split in enumerate(splits):
+        np.testing.assert_array_equal(split.test, np.flatnonzero(samples.usable & (folds == fold)))
+        pairs += [tuple(sorted((fold, int(other)))) for other in np.unique(folds[split.train])]
+        assert not leaks(samples, split.train, split.test, by)
+        # What was held out but lacks EEG is kept away from as well.
+        everything = replace(samples, usable=np.ones(len(samples), dtype=bool))
+        assert not leaks(everything, split.train, np.flatnonzero(folds == fold), by)
+        assert split.inner
+        for learn, judge in split.inner:
+            assert np.isin(np.concatenate([learn, judge]), split.train).all()
+            assert not leaks(samples, learn, judge, split.inner_by)
+    assert len(pairs) == len(set(pairs))
+
+
+@pytest.mark.parametrize(("by", "fewest"), [("run", 2), ("session", 2), ("participant", 5)])
+@given(st.data())
+def test_every_pair_of_runs_serves_once(by, fewest, data):
+    lengths = data.draw(st.lists(st.integers(50, 70), min_size=fewest, max_size=12))
+    own = list(range(len(lengths)))
+    samples = runs_of(lengths, sessions=own, participants=own)
+    splits = pair_once(samples, by, n_folds=4)
+    pairs = [
+        tuple(sorted((fold, int(other))))
+        for fold, split in enumerate(splits)
+        for other in np.unique(samples.recording[split.train])
+    ]
+    assert sorted(pairs) == list(combinations(own, 2))
+
+
+@given(st.integers(5, 12), st.integers(35, 50))
+def test_every_pair_of_blocks_serves_once_and_each_is_predicted_from_half_of_the_others(n_folds, of_a_block):
+    samples = replace(runs_of([n_folds * of_a_block]), gap_s=13.0)
+    pairs = []
+    for fold, split in enumerate(pair_once(samples, "blocks", n_folds=n_folds)):
+        others = {int(volume) // of_a_block for volume in split.train}
+        pairs += [tuple(sorted((fold, other))) for other in others]
+        assert abs(len(others) - (n_folds - 1) / 2) <= 0.5
+        # Nothing of those blocks is left out but what is too near.
+        inside = np.isin(np.arange(len(samples)) // of_a_block, list(others))
+        near = samples.near(np.isin(np.arange(len(samples)), split.test))
+        assert split.train.tolist() == np.flatnonzero(inside & ~near).tolist()
+    assert sorted(pairs) == list(combinations(range(n_folds), 2))
+
+
+def test_of_two_parts_the_second_is_left_out():
+    [split] = pair_once(runs_of([90, 80]), "run", n_folds=4)
+    assert split.test.tolist() == list(range(90))
+    assert split.train.tolist() == list(range(90, 170))
+
+
+def test_what_is_long_enough_for_ordinary_folds_may_be_too_short_for_half_of_them():
+    samples = runs_of([95])
+    assert len(hold_out(samples, "blocks", n_folds=5)) == 5
+    with pytest.raises(InputDataError, match=r"expected at least 20 volumes to learn from .* among 95 usable ones"):
+        pair_once(samples, "blocks", n_folds=5)

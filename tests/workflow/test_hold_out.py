@@ -173,7 +173,7 @@ def test_what_is_saved_was_stopped_by_runs_as_well(runs, by_run):
 def two_runs(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "dataset"
     simulation = Simulation(
-        n_participants=1, n_runs=2, tasks=("rest",), duration_s=240.0, n_channels=12, grid=(12, 14, 11), lead_s=25.0
+        n_participants=1, n_runs=2, tasks=("rest",), duration_s=300.0, n_channels=12, grid=(12, 14, 11), lead_s=25.0
     )
     simulate_dataset(path, simulation)
     return path

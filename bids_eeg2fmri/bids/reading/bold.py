@@ -95,24 +95,74 @@ def read_bold(recording: Recording) -> Bold:
     """
     path = recording.bold
     assert path is not None
+    bold = read_series(path, recording.bold_metadata)
+    if not np.isfinite(bold.data).any() or float(np.nanmax(bold.data)) <= float(np.nanmin(bold.data)):
+        raise InputDataError(f"{path}: expected an image, found nothing but NaN or one constant; copy it anew")
+    return bold
+
+
+def read_series(path: Path, metadata: Mapping[str, Any], *, told_by: str = "the sidecar") -> Bold:
+    """Load a series of volumes, measured or not; one that never changes is no fault here.
+
+    Parameters
+    ----------
+    path : Path
+    metadata : mapping
+        As a sidecar has it.
+    told_by : str
+        Where its repetition time comes from, in words.
+
+    Raises
+    ------
+    MissingFilesError, InputDataError
+        See :func:`read_bold`.
+    """
     image = _open(path)
-    header = _describe(path, image, recording.bold_metadata)
+    header = _describe(path, image, metadata, told_by)
+    return Bold(_load(path, image), image.affine, _space_code(image), header)
+
+
+def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a mask: (x, y, z), True where it is above 0, and its affine.
+
+    Raises
+    ------
+    MissingFilesError
+        If the file, or its content, is not there.
+    InputDataError
+        If it is not one volume.
+    """
+    image = _open_any(path)
+    data = _load(path, image)
+    data = data[..., 0] if data.ndim == 4 and data.shape[3] == 1 else data
+    if data.ndim != 3:
+        raise InputDataError(
+            f"{path}: expected a mask of one volume (3-D), found the shape {data.shape}; choose another"
+        )
+    return np.nan_to_num(data) > 0, image.affine
+
+
+def _load(path: Path, image: nib.Nifti1Image) -> np.ndarray:
     try:
-        data = np.asarray(image.dataobj, dtype=np.float32)
+        return np.asarray(image.dataobj, dtype=np.float32)
     except Exception as error:  # gzip, zlib, nibabel and the system raise their own
         raise _unreadable(path, error) from error
-    if not np.isfinite(data).any() or float(np.nanmax(data)) <= float(np.nanmin(data)):
-        raise InputDataError(f"{path}: expected an image, found nothing but NaN or one constant; copy it anew")
-    return Bold(data, image.affine, _space_code(image), header)
 
 
-def _open(path: Path) -> nib.Nifti1Image:
+def _open_any(path: Path) -> nib.Nifti1Image:
     refuse_missing(path)
     try:
         image = nib.load(path)
-        shape = image.shape
     except Exception as error:
         raise _unreadable(path, error) from error
+    if not isinstance(image, nib.Nifti1Pair):
+        raise _unreadable(path, f"it is a {type(image).__name__}")
+    return image
+
+
+def _open(path: Path) -> nib.Nifti1Image:
+    image = _open_any(path)
+    shape = image.shape
     if len(shape) != 4 or shape[3] < 2:
         found = f"{len(shape)}-D" if len(shape) != 4 else "1 volume"
         raise InputDataError(f"{path}: expected a series of volumes (4-D), found {found}; leave it out or complete it")
@@ -130,12 +180,14 @@ def _unreadable(path: Path, reason: object) -> InputDataError:
     return InputDataError(f"{path}: expected a whole NIfTI file, found it unreadable ({line}); copy it anew")
 
 
-def _describe(path: Path, image: nib.Nifti1Image, metadata: Mapping[str, Any]) -> BoldHeader:
+def _describe(
+    path: Path, image: nib.Nifti1Image, metadata: Mapping[str, Any], told_by: str = "the sidecar"
+) -> BoldHeader:
     axis = {"i": 0, "j": 1}.get(str(metadata.get("SliceEncodingDirection", "k"))[:1], 2)
     n_slices = int(image.shape[axis])
     return BoldHeader(
         int(image.shape[3]),
-        _repetition_time(path, image, metadata),
+        _repetition_time(path, image, metadata, told_by),
         n_slices,
         _discarded(metadata),
         _slice_groups(n_slices, metadata),
@@ -147,7 +199,7 @@ def _space_code(image: nib.Nifti1Image) -> int:
     return int(image.header["sform_code"]) or int(image.header["qform_code"]) or 2
 
 
-def _repetition_time(path: Path, image: nib.Nifti1Image, metadata: Mapping[str, Any]) -> float:
+def _repetition_time(path: Path, image: nib.Nifti1Image, metadata: Mapping[str, Any], told_by: str) -> float:
     zoom = float(image.header.get_zooms()[3])
     unit = image.header.get_xyzt_units()[1]
     in_header = zoom * {"msec": 1e-3, "usec": 1e-6}.get(unit, 1.0)
@@ -165,7 +217,7 @@ def _repetition_time(path: Path, image: nib.Nifti1Image, metadata: Mapping[str, 
     # Converters that do not know it leave 0 or 1 in the header; that is no claim.
     if in_header not in (0.0, 1.0) and abs(in_header / stated - 1) > 0.01:
         raise InputDataError(
-            f"{path}: expected one repetition time, found {stated:g} s in the sidecar and {in_header:g} s in the header; "
+            f"{path}: expected one repetition time, found {stated:g} s in {told_by} and {in_header:g} s in the header; "
             "correct the wrong one"
         )
     return float(stated)
