@@ -7,7 +7,8 @@ import pytest
 
 from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.bids.recordings import Recording
-from bids_eeg2fmri.workflow.group import _missing, _verdict, _with_own_model
+from bids_eeg2fmri.workflow.group import _missing, _with_own_model
+from bids_eeg2fmri.workflow.group_verdict import judge_group
 from bids_eeg2fmri.workflow.mean_map import average_maps
 from bids_eeg2fmri.workflow.shared_stimulus import share_stimulus
 
@@ -193,13 +194,13 @@ def judged():
 
 def test_a_group_that_beats_chance_but_not_the_schedule_is_told_so(judged):
     worse = judged | {"mean_gain": -0.01, "mean_gain_low": -0.02}
-    verdict = _verdict({"within": worse, "transfer": {"reason": "too few"}}, 0.05)
+    verdict = judge_group({"within": worse, "transfer": {"reason": "too few"}}, alpha=0.05)
     assert verdict["headline"] == "No better than the baselines that ignore the EEG"
     assert (verdict["better_than_chance"], verdict["better_than_baselines"]) == (True, False)
 
 
 def test_the_verdict_tells_in_how_many_where_and_for_whom(judged):
-    verdict = _verdict({"within": judged, "transfer": judged | {"p": 0.4, "n_better": 1}}, 0.05)
+    verdict = judge_group({"within": judged, "transfer": judged | {"p": 0.4, "n_better": 1}}, alpha=0.05)
     assert verdict["headline"] == "Better than chance within participants"
     within, transfer = verdict["sentences"]
     assert "By themselves, 4 of 6 are better than both." in within
@@ -210,13 +211,13 @@ def test_the_verdict_tells_in_how_many_where_and_for_whom(judged):
 
 
 def test_few_participants_cannot_speak_for_others_and_that_is_told(judged):
-    verdict = _verdict({"within": judged | {"n": 3, "n_better": 3}, "transfer": {"reason": "too few"}}, 0.05)
+    verdict = judge_group({"within": judged | {"n": 3, "n_better": 3}, "transfer": {"reason": "too few"}}, alpha=0.05)
     assert "and 3 can't give less than 0.125" in verdict["sentences"][0]
 
 
 def test_constant_images_everywhere_are_the_headline(judged):
     flat = judged | {"p": 0.9, "mean_gain": 0.0, "n_better": 0, "n_collapsed": 6}
-    verdict = _verdict({"within": flat, "transfer": {"reason": "too few"}}, 0.05)
+    verdict = judge_group({"within": flat, "transfer": {"reason": "too few"}}, alpha=0.05)
     assert verdict["headline"] == "The models give constant images"
     assert verdict["collapsed"] is True
     assert "In 6 of 6 the model gives a constant image." in verdict["sentences"][0]
