@@ -102,6 +102,7 @@ def draw_r_map(
     limit : float
         r at the ends of the color scale, the same for all recordings of a participant.
     """
+    import nibabel as nib
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
     from nilearn import plotting
@@ -109,7 +110,9 @@ def draw_r_map(
     r = np.asarray(r_map.dataobj, dtype=np.float32)
     inside = r[np.asarray(mask.dataobj) > 0]
     fading: dict[str, Any] = {"transparency": _magnitude(r_map), "transparency_range": [0, OPAQUE_R]}
-    if not np.nan_to_num(r).any():  # of a constant image; nilearn takes no range without an extent
+    if not np.nan_to_num(r).any():
+        # That of a constant image. nilearn asks for an extent, and then shows nothing of it.
+        r_map = nib.Nifti1Image(np.full_like(r, 1e-5), r_map.affine)
         fading = {"transparency": 0}
     with blank(5.1, layout=None) as figure:
         for direction, cuts, axes in _rows(mask, bottom=0.135):
