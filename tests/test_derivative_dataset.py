@@ -187,8 +187,15 @@ def test_scores_tell_the_model_beside_the_baselines(participant_run):
         assert table.model.tolist() == [
             "separable", "lagged band-power ridge", "time only", "nuisance only", "global signal", "mean image"
         ]  # fmt: skip
+        assert table.kind.tolist() == ["model", "linear", "baseline", "baseline", "reference", "baseline"]
         assert table.looks_at_eeg.tolist() == [True, True, False, False, False, False]
-        assert np.isfinite(table.drop(columns="model").astype(float)).all(axis=None)
+        numbers = table.drop(columns=["model", "kind"]).astype(float)
+        unknown = numbers.columns[numbers.isna().any()].tolist()
+        # Only what looks at the EEG is tested, the first row gains nothing over itself, and a constant image has no
+        # connectivity.
+        assert sorted(unknown) == ["connectivity_r", "gain", "gain_high", "gain_low", "share_significant"]
+        assert numbers.share_significant.notna().tolist() == [True, True, False, False, False, False]
+        assert numbers.gain.notna().tolist() == [False, True, True, True, True, True]
         assert table.voxel_r_median.between(-1, 1).all()
         assert (table.pooled_skill <= 1).all()
 

@@ -17,14 +17,24 @@ from bids_eeg2fmri.workflow.scoring import nuisance
 SIMULATION = Simulation(
     n_participants=3, tasks=("rest",), duration_s=480.0, n_channels=24, grid=(21, 25, 19), lead_s=14.3, seed=11
 )
+# As by default, but for fewer epochs and draws.
+SETTINGS = """\
+[training]
+max_epochs = 30
+
+[evaluation]
+n_shifts = 200
+n_surrogates = 19
+"""
 
 
 def run(folder, simulation):
     """Simulate, run both levels, give the folders of dataset, truth and derivatives."""
-    dataset, output = folder / "dataset", folder / "derivatives"
+    dataset, output, settings = folder / "dataset", folder / "derivatives", folder / "settings.toml"
+    settings.write_text(SETTINGS)
     truth = simulate_dataset(dataset, simulation)
     for level in ("participant", "group"):
-        assert main([str(dataset), str(output), level]) == 0
+        assert main([str(dataset), str(output), level, "--config-file", str(settings)]) == 0
     return dataset, truth, output
 
 
@@ -109,7 +119,9 @@ def test_the_first_volume_may_come_at_any_time_of_the_eeg(coupled, tmp_path):
     _, truth, output = coupled
     together = replace(SIMULATION, n_participants=1, lead_s=0.0)
     simulate_dataset(tmp_path / "dataset", together)
-    assert main([str(tmp_path / "dataset"), str(tmp_path / "derivatives"), "participant"]) == 0
+    (tmp_path / "settings.toml").write_text(SETTINGS)
+    quick = ["--config-file", str(tmp_path / "settings.toml")]
+    assert main([str(tmp_path / "dataset"), str(tmp_path / "derivatives"), "participant", *quick]) == 0
     early, late = summary_of(output, "01"), summary_of(tmp_path / "derivatives", "01")
 
     assert early["recordings"][0]["first_volume_s"] == pytest.approx(14.3, abs=0.004)

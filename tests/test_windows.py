@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from bids_eeg2fmri.eeg.downsampling import Signals
 from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
-from bids_eeg2fmri.windows import lags_s, make_windows
+from bids_eeg2fmri.windows import lags_s, make_windows, without_timing
 
 FREQS_HZ = np.arange(4.0, 30.0, 2.0)
 LAGS = lags_s(span_s=12.0, step_s=1.0)
@@ -66,3 +68,56 @@ def test_a_window_reaches_into_no_other_recording():
 def test_a_millisecond_of_jitter_does_not_cost_a_frame():
     windows = make_windows([spectrum_of()], [np.array([19.999, 20.0, 20.001])], lags=LAGS)
     assert (windows.frames == windows.frames[1]).all()
+
+
+def two_recordings():
+    spectra = [spectrum_of(n_frames=41, seed=1), spectrum_of(n_frames=34, seed=2)]
+    spectra[0].power[...] += 5  # dB, to tell the two apart
+    onsets = [20.0 + 2 * np.arange(6), 18.0 + 2 * np.arange(5)]
+    return spectra, make_windows(spectra, onsets, lags=LAGS)
+
+
+def test_eeg_without_timing_keeps_mean_and_spectrum_of_each_recording():
+    spectra, windows = two_recordings()
+    drawn = without_timing(windows, spectra, seed=[3, 0])
+    assert drawn.power.shape == windows.power.shape == (75, 5, 3)
+    for recording in (slice(0, 41), slice(41, 75)):
+        before, after = windows.power[recording], drawn.power[recording]
+        np.testing.assert_allclose(after.mean(0), before.mean(0), atol=1e-5)
+        over_time = [np.abs(np.fft.rfft(power, axis=0)) for power in (before, after)]
+        np.testing.assert_allclose(over_time[1], over_time[0], atol=1e-4)
+        # What channels have in common stays: the same phases were drawn for all.
+        correlated = [np.corrcoef(power.reshape(len(power), -1).T) for power in (before, after)]
+        np.testing.assert_allclose(correlated[1], correlated[0], atol=1e-4)
+        same = [np.corrcoef(a, b)[0, 1] for a, b in zip(before.reshape(-1, 15).T, after.reshape(-1, 15).T, strict=True)]
+        assert abs(np.mean(same)) < 0.3
+
+
+def test_eeg_without_timing_is_still_that_of_the_same_windows():
+    spectra, windows = two_recordings()
+    drawn = without_timing(windows, spectra, seed=[3, 0])
+    for name in ("frames", "complete", "recording", "volume"):
+        np.testing.assert_array_equal(getattr(drawn, name), getattr(windows, name))
+    assert windows.power[:41].mean() == pytest.approx(5, abs=0.1)  # not changed in place
+
+
+def test_recordings_without_timing_are_not_mixed():
+    spectra, windows = two_recordings()
+    drawn = without_timing(windows, spectra, seed=[3, 0])
+    # What the second recording holds has no say in the first one, nor the other way round.
+    other = replace(windows, power=np.concatenate([windows.power[:41], 9 * windows.power[41:]]))
+    np.testing.assert_array_equal(without_timing(other, spectra, seed=[3, 0]).power[:41], drawn.power[:41])
+    other = replace(windows, power=np.concatenate([9 * windows.power[:41], windows.power[41:]]))
+    np.testing.assert_array_equal(without_timing(other, spectra, seed=[3, 0]).power[41:], drawn.power[41:])
+    # Two recordings that are the same get phases of their own.
+    twins, onsets = [spectrum_of(seed=4), spectrum_of(seed=4)], 20.0 + 2 * np.arange(6)
+    both = make_windows(twins, [onsets, onsets], lags=LAGS)
+    first, second = np.split(without_timing(both, twins, seed=[3, 0]).power, 2)
+    assert np.abs(first - second).max() > 0.5
+
+
+def test_each_draw_without_timing_is_another_and_can_be_made_again():
+    spectra, windows = two_recordings()
+    first, again, other = (without_timing(windows, spectra, seed=[3, draw]).power for draw in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.5

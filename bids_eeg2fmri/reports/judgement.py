@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bids_eeg2fmri.reports import comparison, maps
 from bids_eeg2fmri.reports.pages import render
+from bids_eeg2fmri.reports.plain import notes_of
 from bids_eeg2fmri.reports.wording import command_line
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def judgement_page(
         "judgement.html.j2",
         verdict=summary["verdict"],
         recordings=summary["recordings"],
-        notes=summary["notes"],
+        notes=notes_of(summary),
         scores=scores,
         columns=comparison.columns_of(scores),
         comparison_picture=comparison.draw_comparison(

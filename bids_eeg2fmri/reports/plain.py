@@ -93,16 +93,21 @@ def _published(summary: Mapping[str, Any]) -> Iterator[str]:
 
 def _notes(summary: Mapping[str, Any]) -> Iterator[str]:
     yield "Notes"
-    notes = [
-        "own mean image: the mean of the measured run itself, as nobody else's is known here; r and change explained of it are 0",
-        *summary["notes"],
-    ]
+    about_mean = (
+        "own mean image: the mean of the measured run itself, as nobody else's is known here; it explains no change"
+    )
+    for note in (about_mean, *notes_of(summary)):
+        yield from _wrap(note, "- ")
+
+
+def notes_of(summary: Mapping[str, Any]) -> list[str]:
+    """List what was found and taken for granted, the alignment of the EEG last."""
+    notes = list(summary["notes"])
     for recording in summary["recordings"]:
         alignment = recording.get("alignment")
         if alignment is not None:
             notes += [f"{recording['name']}: {text}" for text in (alignment["evidence"], *alignment["notes"])]
-    for note in notes:
-        yield from _wrap(note, "- ")
+    return notes
 
 
 def _interval(row: Mapping[str, Any], key: str, write: Any) -> str:

@@ -100,8 +100,8 @@ def judge_files(
     n_models = len(np.unique(np.concatenate([own[own >= 0] for own in foreign.blocks])))
     if n_models > 1 and verdict["better_than_chance"] is not None:
         verdict["sentences"].append(
-            f"{n_models} models predicted different parts of the runs; if they learned from one another's parts, p-values "
-            "hold only roughly."
+            f"{n_models} models predicted different parts of the runs. If each learned from what the others predict, their scores "
+            "depend on one another and p is not exact: take a verdict that hangs on it with care."
         )
     task = []
     for i, (f, run) in enumerate(zip(files, runs, strict=True)):

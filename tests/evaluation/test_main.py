@@ -1,6 +1,7 @@
 """The judge of anybody's predictions, from the command line."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -479,3 +480,10 @@ def test_a_judgement_needs_no_tensorflow(files, tmp_path):
     options = ["--mask", str(files / "mask.nii.gz"), "--config-file", str(files / "quick.toml")]
     done = subprocess.run([sys.executable, "-c", code, *paths, *options], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "[] 0"
+
+
+def test_the_example_of_the_documentation_prints_what_it_says(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    code, printed = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", page, re.DOTALL)[-1]
+    exec(compile(code, "docs/evaluation.md", "exec"), {})
+    assert capsys.readouterr().out == printed

@@ -275,6 +275,8 @@ def test_a_click_into_a_slice_moves_the_cursor_there(visit, everything):
 
 def test_one_color_scale_for_both_is_the_wider_one(visit, everything):
     page = visit(everything)
+    # The viewer is drawn once its series are unpacked.
+    page.wait_for_function("() => [...document.querySelectorAll('.viewer .high')].every(one => one.textContent)")
     ends = "() => [...document.querySelectorAll('.viewer .high')].map(one => one.textContent)"
     measured, synthesized = page.evaluate(ends)
     assert float(measured.strip("+ %")) > float(synthesized.strip("+ %"))
