@@ -102,7 +102,11 @@ def half_width(errors: Sequence[np.ndarray], blocks: Sequence[np.ndarray]) -> li
     Barber, R. F. et al. (2021). Predictive inference with the jackknife+. Ann. Statist. 49, 486-507. (Cross-conformal bands.)
     """
     lengths = [len(block) for block in blocks]
-    run, block, size = np.repeat(np.arange(len(lengths)), lengths), np.concatenate(blocks), np.abs(np.concatenate(errors))
+    run, block, size = (
+        np.repeat(np.arange(len(lengths)), lengths),
+        np.concatenate(blocks),
+        np.abs(np.concatenate(errors)),
+    )
     half = np.full(size.shape, np.nan)
     for own_run, own_block in np.unique([run, block], axis=1).T:
         own = (run == own_run) & (block == own_block)

@@ -134,7 +134,7 @@ def test_the_share_of_voxels_above_chance_is_that_which_is_coupled(asked):
 
 def test_hardly_a_voxel_is_above_chance_where_nothing_is_coupled():
     shares = [score_simulated(seed, coupling=0.0).table.share_significant[0] for seed in range(5)]
-    assert max(shares) <= 1 / N_VOXELS
+    assert np.mean(shares) < 0.02
     assert np.median(shares) == 0
 
 
