@@ -170,7 +170,7 @@ def main() -> None:
     tasks += [("coupled", COUPLED_SEED + i) for i in range(options.coupled)]
     rows: list[dict] = []
     if options.table and options.table.exists():
-        rows = pd.read_csv(options.table, sep="\t").to_dict("records")
+        rows = pd.read_csv(options.table, sep="\t", keep_default_na=False, na_values=[""]).to_dict("records")
     done = {(row["kind"], row["seed"]) for row in rows}
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         for row in pool.imap_unordered(simulate_and_run, [task for task in tasks if task not in done]):
