@@ -22,8 +22,6 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # Tests run two at a time: threads of linear algebra that wait for one another would cost ten times what they save.
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
-# Matrices of tests are small: threads that wait for one another would only slow each other down.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=60)
 # For pytest's --hypothesis-profile=thorough, which is obeyed after this file was read.

@@ -147,7 +147,7 @@ def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]]) -> Pict
                       columnspacing=1.2, handlelength=1.6)  # fmt: skip
         band = (
             f" The band holds {' and '.join(covered)}; 95 % are to be expected. It is as wide as the errors in the other "
-            "held-out blocks."
+            "held-out blocks of all runs."
             if covered
             else ""
         )

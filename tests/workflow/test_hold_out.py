@@ -192,6 +192,8 @@ def test_the_app_predicts_each_run_from_the_other_and_reports(two_runs, settings
     for number in (1, 2):
         stem = folder / "func" / f"sub-01_task-rest_run-{number}_desc"
         assert pd.read_csv(f"{stem}-synth_timeseries.tsv", sep="\t").fold.unique().tolist() == [number - 1]
+        regions = pd.read_csv(f"{stem}-regions_timeseries.tsv", sep="\t", na_values="n/a")
+        assert regions.filter(regex="_(low|high)$").notna().all(axis=None)  # by the errors of the other run
         assert "within participant, run of each volume held out" in Path(f"{stem}-synth_bold.json").read_text()
         r, inside = load(f"{stem}-synth_statmap.nii.gz"), load(f"{stem}-brain_mask.nii.gz") > 0
         assert np.median(r[inside & (region == 1)]) > 0.15  # the occipital one, which follows alpha

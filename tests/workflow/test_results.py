@@ -107,7 +107,7 @@ def test_each_region_is_written_with_a_band_around_what_was_synthesized(write):
 
 
 def test_runs_of_one_block_each_have_bands_if_there_are_two(write):
-    regions, tables = write([70, 60], [np.zeros(70, int), np.ones(60, int)])
+    _, tables = write([70, 60], [np.zeros(70, int), np.ones(60, int)])
     assert [len(table) for table in tables] == [70, 60]
     for table in tables:
         assert table.notna().all(axis=None)

