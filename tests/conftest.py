@@ -105,9 +105,16 @@ def run_on_terminal(
 
     terminal, end = pty.openpty()
     termios.tcsetwinsize(end, (40, width))
-    environment = {**os.environ, "TERM": "xterm-256color", **environment}
+    # The size is that of this terminal, and not what the tests' own surroundings say.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment = {**inherited, "TERM": "xterm-256color", **environment}
     words = [str(word) for word in command]
-    process = subprocess.Popen(words, stdin=end, stdout=end, stderr=end, env=environment, start_new_session=True)
+    # Where the tests run in the background Ctrl-C is ignored, and what they start would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(words, stdin=end, stdout=end, stderr=end, env=environment, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     os.close(end)
     sent = b""
     with contextlib.suppress(OSError):  # Linux's way to say that the other end was closed
