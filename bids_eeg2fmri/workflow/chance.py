@@ -53,6 +53,8 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int)
     except InputDataError as error:
         logger.info("chance is told by models that learned from all other parts: %s", error)
         splits, share = hold_out(samples, by, n_folds=n_folds), 1.0
+    if len(splits) == 1:
+        share = 1.0  # of two parts, the one that is judged is predicted from all of the other
     architecture, n_components = settings.training.architecture, settings.bold.n_components
     ridge = ridge_features(windows, runs, settings)[RIDGE]
     independent = independent_share([run.tr_s for run in runs])
