@@ -188,6 +188,8 @@ def test_the_app_predicts_each_run_from_the_other_and_reports(two_runs, settings
     summary = json.loads((folder / "sub-01_summary.json").read_text())
     assert summary["verdict"]["headline"] in (tmp_path / "out" / "sub-01.html").read_text()
     assert summary["chance"]["p"] < 0.05
+    # One run judges what was learned from all of the other.
+    assert summary["chance"]["learned_from"] == 1
     region = load(two_runs.with_name("dataset_truth") / "regions.nii.gz")
     for number in (1, 2):
         stem = folder / "func" / f"sub-01_task-rest_run-{number}_desc"
