@@ -61,7 +61,8 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int)
     every = np.flatnonzero(windows.complete)
     n = len(windows)
     coefficients = {name: np.zeros((len(splits), n, n_components), np.float32) for name in (architecture, RIDGE)}
-    bases = np.zeros((len(splits), n_components, _table(runs[0]).shape[1]), np.float32)
+    assert runs[0].grid is not None
+    bases = np.zeros((len(splits), n_components, runs[0].grid.n_voxels), np.float32)
     surrogates = np.zeros((settings.evaluation.n_surrogates, n, n_components), np.float32)
     model = np.full(n, -1)
     trainer: Trainer | None = None
@@ -89,8 +90,3 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int)
         [[surrogate[rows] for rows in of_run] for surrogate in surrogates],
         share=share,
     )
-
-
-def _table(run: Prepared) -> np.ndarray:
-    assert run.table is not None
-    return run.table
