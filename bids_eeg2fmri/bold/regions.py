@@ -1,10 +1,15 @@
 """Regions without an atlas: cubes of the space that the images are in."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bids_eeg2fmri.bold.grid import Grid
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,16 @@ class Regions:
 
     def mean(self, table: np.ndarray) -> np.ndarray:
         """Average (volumes, voxels) within each region, (volumes, regions)."""
-        sums = np.zeros((len(self.names), len(table)), dtype=np.float64)
-        np.add.at(sums, self.labels, table.T)
-        return (sums / np.bincount(self.labels)[:, None]).T
+        return table @ self.shares
+
+    @cached_property
+    def shares(self) -> "csr_array":
+        """What each voxel adds to the mean of its region, (voxels, regions)."""
+        from scipy.sparse import csr_array
+
+        count = np.bincount(self.labels, minlength=len(self.names))
+        where = (np.arange(len(self.labels)), self.labels)
+        return csr_array((1.0 / count[self.labels], where), shape=(len(self.labels), len(count)))
 
 
 def tile_regions(grid: Grid, *, edge_mm: float = 30.0) -> Regions:

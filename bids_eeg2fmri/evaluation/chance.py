@@ -75,7 +75,7 @@ class Chance:
     region_p : array of shape (regions,)
         Against the largest r of any region in each draw: corrected for their number.
     voxel_p : array of shape (voxels,) or None
-        Not corrected: by the scatter of the voxel's own r over draws, see :func:`share_significant`.
+        Not corrected: by the scatter of the voxel's own r over draws, by Student's distribution, see :func:`share_significant`.
     """
 
     pooled_r: float
@@ -90,7 +90,7 @@ def compare_with(
     draws: Iterable[Sequence[np.ndarray]],
     *,
     labels: np.ndarray,
-    by_voxel: bool = False,
+    independent_draws: float | None = None,
 ) -> Chance:
     """Compare the real prediction with others that can't know the measurement.
 
@@ -102,8 +102,9 @@ def compare_with(
         One array per run: what the model of each volume says in this draw; see :func:`shifted` and :func:`exchanged`.
     labels : array of int, shape (voxels,)
         Region of each voxel.
-    by_voxel : bool
-        Also tell p of each voxel.
+    independent_draws : float or None
+        To tell p of each voxel too: how many draws have nothing to do with each other; shifts by less than the width of a
+        hemodynamic response do. So many degrees of freedom has the scatter of r.
 
     References
     ----------
@@ -118,18 +119,18 @@ def compare_with(
         r, by_region = _score(kernels, draw)
         null.append(r)
         largest.append(by_region.max())
-        if by_voxel and number < VOXEL_DRAWS:
+        if independent_draws is not None and number < VOXEL_DRAWS:
             voxel_z.append(np.arctanh(_voxel_r(forecasts, kernels, draw)))
     if not null:
         raise ValueError("there is nothing to compare with: no draws")
     voxel_p = None
-    if by_voxel:
-        from scipy.stats import norm
+    if independent_draws is not None:
+        from scipy.stats import t
 
-        table = np.array(voxel_z)
-        spread = table.std(0, ddof=1) if len(table) > 1 else np.zeros(table.shape[1])
-        z = np.arctanh(_voxel_r(forecasts, kernels, real)) - table.mean(0)
-        voxel_p = np.where(spread > 0, norm.sf(z / np.where(spread > 0, spread, 1)), 1.0)
+        # Around 0, which is where r of a voxel is without a link: a short run has too few shifts to tell its mean from them.
+        spread = np.sqrt(np.mean(np.square(voxel_z), axis=0))
+        z = np.arctanh(_voxel_r(forecasts, kernels, real))
+        voxel_p = np.where(spread > 0, t.sf(z / np.where(spread > 0, spread, 1), independent_draws), 1.0)
     null_r = np.array(null)
     return Chance(
         pooled_r=pooled_r,

@@ -120,6 +120,15 @@ class Trainer:
         """Predict targets at these positions, (len(which), n_outputs), with the weights of the last fit."""
         return self._predict(windows, which) * self.output_scale
 
+    def learned(self) -> list[np.ndarray]:
+        """Copy out all that the last fit has left, for :meth:`restore`."""
+        return [*(np.array(weight) for weight in self.model.get_weights()), self.output_scale]
+
+    def restore(self, learned: Sequence[np.ndarray]) -> None:
+        """Predict again as after an earlier fit."""
+        *weights, self.output_scale = learned
+        self.model.set_weights(weights)
+
     def _epochs(
         self, windows: Windows, targets: np.ndarray, which: np.ndarray, scale: float, n: int
     ) -> Iterator[float]:

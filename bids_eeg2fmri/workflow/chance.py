@@ -66,12 +66,14 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int)
     surrogates = np.zeros((settings.evaluation.n_surrogates, n, n_components), np.float32)
     model = np.full(n, -1)
     trainer: Trainer | None = None
+    trained = []
     for number, split in enumerate(splits):
         learned = learn_targets(runs, windows, split.train, settings)
         n_outputs = learned.targets.shape[1]
         if trainer is None or trainer.spec.n_outputs != n_outputs:
             trainer = make_trainer(runs[0].spectrum, lags, n_outputs, settings, seed=seed)
         trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent)
+        trained.append((split.test, trainer, trainer.learned()))
         model[split.test] = number
         # Of fewer components than asked for, the last ones stay empty.
         bases[number, :n_outputs] = learned.basis.components
@@ -79,9 +81,11 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int)
         coefficients[RIDGE][number, every, :n_outputs] = predict_by_ridge(
             ridge, learned.targets, split, independent, which=every
         )
-        for draw, surrogate in enumerate(surrogates):
-            other = without_timing(windows, [run.spectrum for run in runs], seed=[seed, draw])
-            surrogate[split.test, :n_outputs] = trainer.predict(other, split.test)
+    for draw, surrogate in enumerate(surrogates):
+        other = without_timing(windows, [run.spectrum for run in runs], seed=[seed, draw])
+        for test, of_split, weights in trained:
+            of_split.restore(weights)
+            surrogate[test, : of_split.spec.n_outputs] = of_split.predict(other, test)
     of_run = [windows.recording == number for number in range(len(runs))]
     return Said(
         [model[rows] for rows in of_run],

@@ -30,6 +30,9 @@ BLIND = ("mean image", "own mean image", "time only", "schedule only", "nuisance
 REFERENCES = ("global signal",)
 RIDGE = "lagged band-power ridge"
 
+# Shifts that differ by this much have nothing to do with each other: twice the width of a hemodynamic response.
+INDEPENDENT_SHIFT_S = 12.0
+
 PHASES = "phase-randomized EEG"
 # Where nobody can ask the model about other EEG.
 PHASES_OF_PREDICTION = "phase-randomized prediction"
@@ -206,7 +209,8 @@ def _against_shifts(
         return None
     kept = [forecasts[run] for run in long]
     draws = shifted(kept, shortest=[shortest[run] for run in long], n_draws=how.n_shifts, seed=seed)
-    return compare_with(kept, draws, labels=regions.labels, by_voxel=True)
+    seconds = sum(forecasts[run].n_volumes * tr_s[run] for run in long)
+    return compare_with(kept, draws, labels=regions.labels, independent_draws=seconds / INDEPENDENT_SHIFT_S)
 
 
 def _against_others(

@@ -54,6 +54,17 @@ def test_what_was_not_learned_is_not_believed(samples, spec):
     assert trainer.predict(windows, TEST).std() < 0.1
 
 
+def test_an_earlier_fit_predicts_again(samples, spec):
+    windows, targets = samples
+    trainer = Trainer("separable", spec, replace(SCHEDULE, max_epochs=3), seed=0)
+    trainer.fit(windows, targets, TRAIN, INNER, independent=1.0)
+    first, learned = trainer.predict(windows, TEST), trainer.learned()
+    trainer.fit(windows, 5 * targets[:, ::-1], TRAIN[50:], INNER, independent=1.0)
+    assert not np.allclose(trainer.predict(windows, TEST), first, rtol=0.1)
+    trainer.restore(learned)
+    np.testing.assert_array_equal(trainer.predict(windows, TEST), first)
+
+
 def test_nothing_is_carried_from_one_fit_to_the_next(fitted, samples, spec):
     windows, targets = samples
     trainer, history = fitted
