@@ -1,5 +1,7 @@
 """Which voxels are brain."""
 
+import warnings
+
 import nibabel as nib
 import numpy as np
 
@@ -20,11 +22,13 @@ def brain_mask(mean: np.ndarray, affine: np.ndarray) -> np.ndarray:
     InputDataError
         If there is no brain to be found.
     """
-    from nilearn.masking import compute_epi_mask
+    from nilearn.masking import MaskWarning, compute_epi_mask
 
     clean = np.nan_to_num(mean, posinf=0, neginf=0).astype(np.float32)
     try:
-        image = compute_epi_mask(nib.Nifti1Image(clean, affine), opening=1, ensure_finite=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MaskWarning)  # of an empty mask, which is an error below
+            image = compute_epi_mask(nib.Nifti1Image(clean, affine), opening=1, ensure_finite=True)
         mask = (np.asarray(image.dataobj) > 0) & (clean > 0)
     except (ValueError, IndexError) as error:  # what nilearn makes of an image without a histogram
         raise InputDataError(

@@ -17,14 +17,14 @@ def split_half_reliability(
     seed: int,
     n_splits: int = 20,
 ) -> np.ndarray:
-    """Estimate the highest r that any model can reach with a region's measured mean.
+    """Estimate the r of a perfect model with a region's measured mean.
 
     Voxels of a region are split at random into halves; the halves' mean courses are correlated over the volumes of all
     runs, averaged over splits, and corrected for the halved number of voxels (Spearman-Brown: 2 r / (1 + r)). That
     is the reliable share of the mean's variance; its square root is what a perfect model would correlate with it.
 
-    It is an upper bound of the ceiling: neighbouring voxels of a smooth image share noise, and motion and physiology
-    move all voxels of a region; both pass for signal here.
+    What the voxels of a region share counts as signal. So it is too high where they share noise: neighbouring voxels of a
+    smooth image do, and motion and physiology move all voxels of a region. It is too low where each has a signal of its own.
 
     Parameters
     ----------

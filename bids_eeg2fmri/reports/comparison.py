@@ -132,8 +132,8 @@ def draw_comparison(
         if ceiling is not None:
             alt += f" The ceiling of r in a typical region is {number(ceiling)}."
             caption += (
-                " Dashed: the r that no model exceeds in a typical region, by how one half of its voxels agrees with the "
-                "other. It is to be compared with the diamonds."
+                " Dashed: the r of a perfect model in a typical region, estimated by how one half of its voxels agrees with "
+                "the other. It is to be compared with the diamonds."
             )
         return picture(figure, alt=alt, caption=caption)
 

@@ -211,9 +211,9 @@ def _trained(facts: Mapping[str, Any]) -> Iterator[str]:
         cited = f" [@{name}]" if f"{{{name},\n" in _library() else ""
         yield f"The model was {known} (architecture `{name}`){cited}."
     yield _say(
-        "It was trained with Adam (learning rate {training_learning_rate:g}, batches of {training_batch_size}) for at most "
-        "{training_max_epochs} epochs, stopped after {training_patience} without a better loss in inner validation; what "
-        "inner validation did not confirm was shrunk toward the mean (positive-part James-Stein [@james1961]).",
+        "It was trained with Adam [@kingma2015] (learning rate {training_learning_rate:g}, batches of {training_batch_size}) "
+        "for at most {training_max_epochs} epochs, stopped after {training_patience} without a better loss in inner validation; "
+        "what inner validation did not confirm was shrunk toward the mean (positive-part James-Stein [@james1961]).",
         facts,
     )
     held_out = facts.get("training_hold_out", "blocks")
@@ -271,8 +271,8 @@ def _scores(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[st
         yield "Voxels were called significant at a false discovery rate of 0.05 [@benjamini1995]."
     if summary.get("ceiling"):
         yield (
-            "The ceiling of r in a region is the square root of its split-half reliability over voxels (Spearman-Brown), an upper "
-            "bound."
+            "The ceiling of r in a region is the square root of its split-half reliability over voxels (Spearman-Brown): an "
+            "estimate of what a perfect model would reach, with the noise that its voxels share."
         )
     if summary.get("task"):
         yield (

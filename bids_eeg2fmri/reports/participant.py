@@ -146,7 +146,7 @@ def _glance(
             "Ceiling",
             ceiling,
             number,
-            "r that no model exceeds in a typical region"
+            "r of a perfect model in a typical region, by what its voxels share"
             + (f"; this one reaches {number(typical)}" if typical is not None else ""),
         ),
     ]

@@ -55,7 +55,7 @@ def _table_over_time(summary: Mapping[str, Any]) -> Iterator[str]:
     yield from _columns(table)
     ceiling = summary["ceiling"]["region_median"]
     if ceiling is not None:
-        yield f"Ceiling: no model exceeds r = {number(ceiling)} in a typical region."
+        yield f"Ceiling: a perfect model would reach about r = {number(ceiling)} in a typical region."
 
 
 def _table_beyond(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -85,7 +85,7 @@ class Scores:
         Share of what they could have learned from that the models behind ``chance`` and ``others`` did; 1 if they are those
         that gave the predictions.
     ceilings : array of shape (regions,)
-        The r that no model exceeds, by the split-half reliability of the region's mean; NaN where unknown.
+        r of a perfect model, estimated by the split-half reliability of the region's mean; NaN where unknown.
     """
 
     table: pd.DataFrame

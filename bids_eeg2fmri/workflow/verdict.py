@@ -25,9 +25,11 @@ def judge(scores: Scores, regions: Regions, *, alpha: float, trained_on: bool = 
     Returns
     -------
     dict
-        ``headline``, ``better_than_chance``, ``better_than_baselines``, ``collapsed``, ``sentences``.
+        ``headline``, ``better_than_chance``, ``better_than_baselines``, ``collapsed``, ``sentences``. None for what can't
+        be told: whether series in an unknown unit have collapsed, for one.
     """
-    collapsed = bool(scores.table.amplitude.iloc[0] < COLLAPSED)
+    amplitude = float(scores.table.amplitude.iloc[0])
+    collapsed = amplitude < COLLAPSED if np.isfinite(amplitude) else None
     if trained_on:
         return _no_verdict(
             "No verdict: the model was trained on these recordings",
@@ -78,7 +80,7 @@ def judge(scores: Scores, regions: Regions, *, alpha: float, trained_on: bool = 
     }
 
 
-def _no_verdict(headline: str, collapsed: bool, *sentences: str) -> dict[str, Any]:
+def _no_verdict(headline: str, collapsed: bool | None, *sentences: str) -> dict[str, Any]:
     return {
         "headline": headline,
         "better_than_chance": None,
@@ -140,7 +142,7 @@ def _tell_where(scores: Scores, regions: Regions, alpha: float) -> Iterator[str]
     if np.isfinite(share):
         yield f"{100 * share:.0f} % of the voxels are above chance, at most 5 % of them falsely."
     found = [
-        f"{name} (r = {r:.2f}{'' if ceiling != ceiling else f' of at most {ceiling:.2f}'}, {say_p(p)})"
+        f"{name} (r = {r:.2f}{f', ceiling {ceiling:.2f}' if ceiling > r else ''}, {say_p(p)})"
         for name, r, p, ceiling in sorted(
             zip(regions.names, scores.regions[scores.model].r, chance.region_p, scores.ceilings, strict=True),
             key=lambda item: -item[1],

@@ -29,10 +29,12 @@ def test_a_voxel_that_is_nan_is_outside(mean):
     assert mask.sum() > 500
 
 
-@pytest.mark.parametrize("what", ["zeros", "one voxel", "nan"])
+@pytest.mark.parametrize("what", ["zeros", "one voxel", "nan", "no background"])
 def test_an_image_without_a_brain_is_refused(what):
     image = np.full((12, 14, 11), np.nan) if what == "nan" else np.zeros((12, 14, 11))
     if what == "one voxel":
         image[3, 4, 5] = 100
+    if what == "no background":
+        image = 900 + np.random.default_rng(0).standard_normal((6, 7, 5))
     with pytest.raises(InputDataError, match="expected a brain in the mean BOLD image"):
         brain_mask(image, np.eye(4))

@@ -259,6 +259,7 @@ def test_series_standardized_voxel_by_voxel_have_no_amplitude(judged):
     data = ACTIVE[..., None] * course_of(2) + 0.1 * rng.standard_normal((*SHAPE, N))
     answer = judged((data - data.mean(-1, keepdims=True)) / data.std(-1, keepdims=True))
     assert np.isnan(answer.scores["prediction"]["amplitude"])
+    assert answer.verdict["collapsed"] is None
     assert answer.verdict["better_than_chance"]
 
 

@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
+import nibabel as nib
 import numpy as np
 import pytest
 
+from bids_eeg2fmri.evaluation.__main__ import main
 from bids_eeg2fmri.reports.participant import participant_report
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -81,11 +83,29 @@ def everything(viewable, written) -> Path:
     return viewable.derivatives.write_report("sub-07", participant_report(viewable.derivatives, summary))
 
 
-@pytest.fixture(params=["participant", "group", "everything"])
+@pytest.fixture(scope="module")
+def judgement(tmp_path_factory) -> Path:
+    """The page about somebody's prediction, in files of hostile names."""
+    folder = tmp_path_factory.mktemp("judgement")
+    rng = np.random.default_rng(0)
+    signal = np.cumsum(rng.standard_normal((9, 10, 9, 120)), axis=-1)
+    brain = np.pad(np.full((5, 6, 5, 1), 900.0), [(2, 2), (2, 2), (2, 2), (0, 0)])
+    paths = [folder / f"{name}{HOSTILE.replace('/', '')}.nii.gz" for name in ("predicted", "measured")]
+    for path, noise in zip(paths, (0.0, 2.0), strict=True):
+        values = brain + signal + noise * rng.standard_normal(signal.shape)
+        image = nib.Nifti1Image(values.astype(np.float32), np.diag([12.0, 12.0, 12.0, 1.0]))
+        image.header.set_xyzt_units("mm", "sec")
+        image.header.set_zooms((12.0, 12.0, 12.0, 2.0))
+        nib.save(image, path)
+    assert main([*map(str, paths), "--output", str(folder / "out")]) == 0
+    return folder / "out" / "report.html"
+
+
+@pytest.fixture(params=["participant", "group", "everything", "judgement"])
 def report(request) -> Path:
     """Each kind of page."""
-    if request.param == "everything":
-        return request.getfixturevalue("everything")
+    if request.param in ("everything", "judgement"):
+        return request.getfixturevalue(request.param)
     run = request.getfixturevalue(f"{request.param}_run")
     return run.output / ("group.html" if request.param == "group" else "sub-01.html")
 
@@ -93,7 +113,7 @@ def report(request) -> Path:
 def test_a_page_opens_without_network_and_its_pictures_are_there(visit, report):
     page = visit(report)
     page.wait_for_load_state("networkidle")
-    assert re.search("synthesized|synthesis", page.title(), re.IGNORECASE)
+    assert re.search("synthesized|synthesis|predicted", page.title(), re.IGNORECASE)
     widths = page.eval_on_selector_all("img", "all => all.map(one => one.complete ? one.naturalWidth : 0)")
     assert len(widths) >= 1
     assert min(widths) > 0

@@ -179,16 +179,23 @@ def test_where_the_model_is_better_is_told_with_the_ceiling_of_each_region():
     sentences = told(judged(scores(region_p=p)))
     assert "12 % of the voxels are above chance, at most 5 % of them falsely." in sentences
     assert (
-        "In 3 of 8 regions, corrected for their number: L0A0S15 (r = 0.50 of at most 0.80, p = 0.002), L15A0S15 (r = 0.44, "
-        "p = 0.031), L60A0S15 (r = 0.26 of at most 0.70, p < 0.001)."
+        "In 3 of 8 regions, corrected for their number: L0A0S15 (r = 0.50, ceiling 0.80, p = 0.002), L15A0S15 (r = 0.44, "
+        "p = 0.031), L60A0S15 (r = 0.26, ceiling 0.70, p < 0.001)."
     ) in sentences
     assert "No region is above chance by itself" in told(judged(scores()))
+
+
+def test_a_ceiling_that_is_exceeded_is_not_told():
+    """It is an estimate."""
+    low = scores(region_p=np.full(8, 0.01))
+    sentences = told(judged(replace(low, ceilings=np.full(8, 0.45))))
+    assert "L0A0S15 (r = 0.50, p = 0.010), L15A0S15 (r = 0.44, ceiling 0.45, p = 0.010)" in sentences
 
 
 def test_of_many_regions_the_five_best_are_named():
     sentences = told(judged(scores(region_p=np.full(8, 0.01))))
     assert "In 8 of 8 regions" in sentences
-    assert "L60A0S15 (r = 0.26 of at most 0.70, p = 0.010) and 3 more." in sentences
+    assert "L60A0S15 (r = 0.26, ceiling 0.70, p = 0.010) and 3 more." in sentences
     assert "L75A0S15" not in sentences
 
 
