@@ -221,7 +221,12 @@ def folds_of(samples: Samples, by: By, *, n_folds: int) -> np.ndarray:
     if by == "blocks":
         return np.concatenate([block_of_volume(n, n_folds) for n in np.unique_counts(samples.recording).counts])
     units, unit = np.unique(samples.units(by), return_inverse=True)
-    return unit if len(units) <= MOST_LEFT_OUT_SINGLY else unit % N_GROUPS
+    return unit % n_parts(len(units))
+
+
+def n_parts(n_units: int) -> int:
+    """In how many parts so many runs, sessions or participants are held out."""
+    return n_units if n_units <= MOST_LEFT_OUT_SINGLY else N_GROUPS
 
 
 def block_of_volume(n_volumes: int, n_folds: int) -> np.ndarray:

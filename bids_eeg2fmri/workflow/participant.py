@@ -13,6 +13,7 @@ from bids_eeg2fmri.bold.regions import tile_regions
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import relative_to_mean
 from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, MissingFilesError
+from bids_eeg2fmri.evaluation.splits import n_parts
 from bids_eeg2fmri.training.synthesizer import Synthesizer, load_synthesizer
 from bids_eeg2fmri.windows import make_windows, without_timing
 from bids_eeg2fmri.workflow.account import Account, Task
@@ -117,8 +118,8 @@ def _count_stages(task: Task, paired: Sequence[Recording]) -> int:
         return 2
     training = task.settings.training
     sessions = {recording.session for recording in paired}
-    folds = {"blocks": training.n_folds, "run": len(paired), "session": len(sessions)}
-    return folds[training.hold_out] + 5
+    units = {"run": len(paired), "session": len(sessions)}.get(training.hold_out)
+    return (training.n_folds if units is None else n_parts(units)) + 5
 
 
 def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: Callable[[str], None]) -> None:

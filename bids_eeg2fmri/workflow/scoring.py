@@ -140,9 +140,14 @@ def score(
         None if a single model, which has not seen these runs, predicts all of them.
     """
     use = [b >= 0 for b in blocks]
-    out = [
-        nuisance(b, tr_s=tr, drift_period_s=settings.bold.drift_period_s) for b, tr in zip(blocks, tr_s, strict=True)
-    ]
+
+    def nuisances(of: Sequence[np.ndarray]) -> list[np.ndarray]:
+        period_s = settings.bold.drift_period_s
+        return [nuisance(b, tr_s=tr, drift_period_s=period_s) for b, tr in zip(of, tr_s, strict=True)]
+
+    out = nuisances(blocks)
+    # The parts that tell chance need not be those of the scores.
+    out_for_chance = out if said is None else nuisances(said.model)
     truth = [m[u] for m, u in zip(measured, use, strict=True)]
     by_voxel: dict[str, Agreement] = {}
     by_region: dict[str, Agreement] = {}
@@ -164,7 +169,7 @@ def score(
     chance, others = None, {}
     for row in rows:
         if row is rows[0] or (said is not None and row["model"] in said.coefficients):
-            forecasts = _forecasts(row["model"], predicted, truth, use, out, said)
+            forecasts = _forecasts(row["model"], predicted, truth, use, out_for_chance, said)
             found = _against_shifts(forecasts, tr_s, regions, settings.evaluation, seed)
             if found is not None and found.voxel_p is not None:
                 row["share_significant"] = share_significant(found.voxel_p)
@@ -195,7 +200,7 @@ def _forecasts(model, predicted, truth, use, out, said: Said | None) -> dict[int
         if judged.any():
             rows = judged[use[run]]
             coefficients = said.coefficients[model][run][:, judged]
-            forecasts[run] = Forecast(truth[run][rows], out[run][rows], which[judged], coefficients, said.bases)
+            forecasts[run] = Forecast(truth[run][rows], out[run], which[judged], coefficients, said.bases)
     return forecasts
 
 

@@ -18,6 +18,7 @@ from bids_eeg2fmri.evaluation.splits import (
     folds_of,
     hold_out,
     learn_from_all,
+    n_parts,
     pair_once,
 )
 
@@ -268,6 +269,11 @@ def test_many_participants_are_held_out_in_ten_groups(n, n_splits, largest):
     tested = [set(samples.participant[split.test]) for split in hold_out(samples, "participant", n_folds=5)]
     assert [len(tested), max(map(len, tested))] == [n_splits, largest]
     assert sorted(who for group in tested for who in group) == list(range(n))
+
+
+@pytest.mark.parametrize(("n_units", "expected"), [(3, 3), (20, 20), (21, 10), (200, 10)])
+def test_so_many_parts_are_there(n_units, expected):
+    assert n_parts(n_units) == len(hold_out(runs_of([25] * n_units), "run", n_folds=5)) == expected
 
 
 @pytest.mark.parametrize("by", ["blocks", "run", "session"])

@@ -138,6 +138,17 @@ def test_hardly_a_voxel_is_above_chance_where_nothing_is_coupled():
     assert np.median(shares) == 0
 
 
+def test_a_constant_of_the_models_that_tell_chance_is_no_timing():
+    """Their parts, halves here, need not be those of the scores, whole runs here."""
+    whole = [np.zeros(n, dtype=int) for n in LENGTHS]
+    said = ask()
+    shifted = {"separable": [c + np.array([[[3.0]], [[-2.0]]]) for c in said.coefficients["separable"]]}
+    chance, other = (score_simulated(said=s, blocks=whole).chance for s in (said, replace(said, coefficients=shifted)))
+    assert chance.pooled_r > 0.3
+    assert other.pooled_r == pytest.approx(chance.pooled_r, abs=1e-4)
+    np.testing.assert_allclose(other.null_pooled_r, chance.null_pooled_r, atol=1e-4)
+
+
 def test_of_every_model_that_was_asked_the_share_is_told():
     said = ask()
     said = replace(said, coefficients=said.coefficients | {RIDGE: [0 * c for c in said.coefficients["separable"]]})
@@ -192,9 +203,9 @@ def test_volumes_that_nobody_predicts_to_tell_chance_are_scored_all_the_same():
     # Chance is what the first halves alone give.
     measured, _, _ = simulate(0)
     halves = []
-    for m, b, model, c in zip(measured, BLOCKS, said.model, said.coefficients["separable"], strict=True):
+    for m, model, c in zip(measured, said.model, said.coefficients["separable"], strict=True):
         rows = model >= 0
-        out = nuisance(b, tr_s=2.0, drift_period_s=128.0)[rows]
+        out = nuisance(model, tr_s=2.0, drift_period_s=128.0)
         halves.append(Forecast(m[rows], out, model[rows], c[:, rows], said.bases))
     expected = compare_with(halves, shifted(halves, shortest=[15, 15], n_draws=150, seed=0), labels=REGIONS.labels)
     assert partly.chance.pooled_r == pytest.approx(expected.pooled_r)
