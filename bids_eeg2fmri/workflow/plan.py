@@ -29,7 +29,7 @@ from bids_eeg2fmri.bids.recordings import Recording, Status
 from bids_eeg2fmri.config import AlignmentSettings, Settings
 from bids_eeg2fmri.eeg.alignment import Alignment, align_from, align_runs
 from bids_eeg2fmri.eeg.candidates import Marker, Scan
-from bids_eeg2fmri.eeg.gradient import find_scans
+from bids_eeg2fmri.eeg.scans import find_scans
 from bids_eeg2fmri.errors import AlignmentError, Eeg2FmriError
 
 # Series of one EEG file of which every order is tried, where nobody knows it.

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, fftconvolve, firwin, sosfilt
 
 from bids_eeg2fmri.eeg import gradient
-from bids_eeg2fmri.eeg.gradient import find_scans
+from bids_eeg2fmri.eeg.scans import find_scans
 
 FINE_HZ = 20_000
 LEAD_S = 0.04
