@@ -54,6 +54,25 @@ class AlignmentSettings:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class GradientSettings:
+    """``[gradient]``: the artefact of the scanner's gradients in raw EEG.
+
+    Attributes
+    ----------
+    correct : str
+        "auto" subtracts it where it is found; "never" leaves the EEG as it is.
+    n_averaged : int
+        Volumes of a template: more follow a moving head less, fewer take more of the EEG away.
+    n_components : int
+        At most, of what varies in the rest; 0 subtracts templates alone.
+    """
+
+    correct: Literal["auto", "never"] = "auto"
+    n_averaged: Annotated[int, Field(ge=4)] = 30
+    n_components: Annotated[int, Field(ge=0)] = 4
+
+
+@dataclass(frozen=True, config=_STRICT)
 class SpectrumSettings:
     """``[spectrum]``: power of the EEG.
 
@@ -162,6 +181,7 @@ class Settings:
 
     pairs: tuple[PairSettings, ...] = ()
     alignment: AlignmentSettings = AlignmentSettings()
+    gradient: GradientSettings = GradientSettings()
     spectrum: SpectrumSettings = SpectrumSettings()
     window: WindowSettings = WindowSettings()
     bold: BoldSettings = BoldSettings()

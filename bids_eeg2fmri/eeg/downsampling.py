@@ -10,6 +10,8 @@ from scipy.signal import firwin, upfirdn
 from bids_eeg2fmri.errors import InputDataError
 
 CHUNK_S = 20.0
+# Samples after downsampling that the filter reaches to each side.
+HALF = 16
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,9 @@ def downsample(
     sfreq = raw.info["sfreq"]
     factor = max(1, int(sfreq / lowest_sfreq))
     picks = mne.pick_channels(raw.ch_names, include=channels, ordered=True)
-    half = 10 * factor if factor > 1 else 0
-    # As scipy.signal.resample_poly has it; the transition ends below what folds back into the bands of interest.
-    taps = firwin(2 * half + 1, 1 / factor, window=("kaiser", 5.0)).astype(np.float32) if factor > 1 else None
+    half = HALF * factor if factor > 1 else 0
+    # What folds back is 90 dB down: an artefact of the scanner may be a thousand times the EEG.
+    taps = firwin(2 * half + 1, 1 / factor, window=("kaiser", 9.0)).astype(np.float32) if factor > 1 else None
     n_in = raw.n_times
     begin = int(np.clip(start_s * sfreq, 0, n_in - 1) // factor)
     end = -(-int(min(max(stop_s * sfreq, begin * factor + 1), n_in)) // factor)
@@ -90,7 +92,7 @@ def downsample(
         # Repeating the first and last sample beyond the file keeps an amplifier's offset from ringing.
         chunk = np.pad(chunk.astype(np.float32), ((0, 0), (max(-start, 0), max(stop - n_in, 0))), mode="edge")
         decimated = upfirdn(taps, chunk, 1, factor, axis=1)
-        data[:, first - begin : last - begin] = decimated[:, 20 : 20 + last - first]
+        data[:, first - begin : last - begin] = decimated[:, 2 * HALF : 2 * HALF + last - first]
 
     needed = [channel not in optional for channel in channels]
     _refuse_useless(np.array(channels)[needed], low[needed], high[needed])

@@ -67,10 +67,12 @@ def compute_spectrum(signals: Signals, ends_s: np.ndarray, *, width_s: float, fr
 
     tapers = dpss(n, NW=2, Kmax=3).astype(np.float32)
     # Zeros after a short frame, so that every band has bins of its own.
-    n_fourier = max(n, int(np.ceil(2 * signals.sfreq / np.diff(freqs_hz).min())))
+    n_fourier = max(n, round(2 * signals.sfreq / np.diff(freqs_hz).min()))
     bins = np.fft.rfftfreq(n_fourier, 1 / signals.sfreq)
     edges = np.concatenate([[1.5 * freqs_hz[0] - 0.5 * freqs_hz[1]], (freqs_hz[1:] + freqs_hz[:-1]) / 2])
     edges = np.append(edges, 1.5 * freqs_hz[-1] - 0.5 * freqs_hz[-2])
+    # Where bins lie on edges, a rate that is off by some parts per million must not move them to the next band.
+    edges -= 0.25 * bins[1]
     inside = (bins[:, None] >= edges[:-1]) & (bins[:, None] < edges[1:])
     weights = (inside / inside.sum(0)).astype(np.float32)
 

@@ -58,7 +58,46 @@ def draw_spectra(spectrum: Mapping[str, Any]) -> Picture:
         )
 
 
-def describe_eeg(spectrum: Mapping[str, Any]) -> list[tuple[str, str]]:
+def draw_artefact(gradient: Mapping[str, Any]) -> Picture:
+    """Show the power of the median channel before and after the artefact of the gradients was subtracted."""
+    before, after = gradient["spectra_db"]
+    with blank(3.2) as figure:
+        axes = figure.subplots()
+        axes.plot(gradient["freqs_hz"], before, color=GREY, linewidth=0.9, label="as recorded")
+        axes.plot(gradient["freqs_hz"], after, color=INK, linewidth=1.4, label="artefact subtracted")
+        axes.legend(fontsize=10)
+        axes.set_xlabel("frequency (Hz)")
+        axes.set_ylabel("power (dB re 1 µV²/Hz)")
+        at_before, at_after = gradient["volume_db"]
+        return picture(
+            figure,
+            alt=f"Power of the median channel during the volumes. As recorded, the harmonics of the volumes stand "
+            f"{number(at_before, 0)} dB above the EEG beside them; after the artefact was subtracted {number(at_after, 0)} dB.",
+            caption="Median channel during the volumes, before and after. Where lines are left, or where the alpha rhythm is "
+            "gone, the correction has failed. Somewhat less than the EEG is left at the harmonics: a template holds a little "
+            "of the EEG.",
+        )
+
+
+def describe_artefact(gradient: Mapping[str, Any]) -> str:
+    """Say what was found of the artefact of the gradients, and what became of it."""
+    ratio = gradient.get("ratio")
+    if ratio is None:
+        return "not looked for: too few volumes"
+    if not gradient.get("corrected"):
+        return (
+            f"none to speak of: what volumes have in common is {number(ratio)} of the rest; the EEG was left as it is"
+        )
+    told = f"subtracted from {count(gradient['n_volumes'], 'volume')}"
+    for name, key in (("volumes", "volume_db"), ("slices", "slice_db")):
+        if gradient.get(key):
+            before, after = gradient[key]
+            told += f"; {name}\N{RIGHT SINGLE QUOTATION MARK} harmonics {number(before, 0)} dB over the EEG beside them before, "
+            told += f"{number(after, 0)} dB after"
+    return told
+
+
+def describe_eeg(spectrum: Mapping[str, Any], gradient: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
     """List what the mean spectrum tells about the EEG: (what is asked, answer)."""
     freqs, power, middle = _read(spectrum)
     names = [str(name) for name in spectrum["channels"]]
@@ -69,7 +108,9 @@ def describe_eeg(spectrum: Mapping[str, Any]) -> list[tuple[str, str]]:
     peak = _peak(freqs, middle)
     line = next((hz for hz in _LINE_HZ if freqs[0] < hz < freqs[-1]), None)
     listed = ", ".join(f"{names[i]} ({number(distance[i], 1)} dB)" for i in far[:6])
+    artefact = [("Gradient artefact", describe_artefact(gradient))] if gradient else []
     return [
+        *artefact,
         ("Channels", f"{len(names)}, {'all' if placed == len(names) else placed or 'none'} with a known position"),
         (
             "Apart from the others",

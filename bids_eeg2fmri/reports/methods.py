@@ -64,7 +64,7 @@ def methods_text(summary: Mapping[str, Any]) -> str:
     applied = bool(summary.get("model")) and not summary.get("training")
     sections = {
         "Data": _data(summary),
-        "EEG": _eeg(facts),
+        "EEG": _eeg(summary, facts),
         "BOLD": _bold(facts),
         "Model": _applied(summary) if applied else _trained(facts),
         "Baselines": _baselines(summary, applied=applied),
@@ -175,7 +175,20 @@ def _data(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"Recording `{entry['name']}`{': ' if any(told) else ''}{'; '.join(filter(None, told))}."
 
 
-def _eeg(facts: Mapping[str, Any]) -> Iterator[str]:
+def _eeg(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+    gradients = [entry.get("gradient") or {} for entry in summary.get("recordings") or []]
+    if any(gradient.get("corrected") for gradient in gradients):
+        yield _say(
+            "The EEG was brought to a rate in step with the volumes, and the artefact of the gradients was subtracted: from each "
+            "volume the mean of the {gradient_n_averaged} volumes around it [@allen2000]"
+            + (
+                ", then up to {gradient_n_components} principal components of the rest [@niazy2005], as far as they exceeded those "
+                "of the same EEG with each volume turned in time (parallel analysis [@horn1965])."
+                if facts.get("gradient_n_components")
+                else "."
+            ),
+            facts,
+        )
     yield _say(
         "Log power of the EEG, referenced to the average of the channels, was computed by Thomson's multitaper method "
         "[@thomson1982] in frames of {spectrum_frame_s:g} s, in bands from {spectrum_lowest_hz:g} to "

@@ -195,6 +195,10 @@ def _add_words(entry: dict[str, Any], *, anchor: str) -> None:
     }
 
 
+def _is_corrected(entry: Mapping[str, Any]) -> bool:
+    return bool((entry.get("gradient") or {}).get("corrected"))
+
+
 def _add_pictures(
     derivatives: Derivatives, recordings: Sequence[dict[str, Any]], regions: Sequence[Mapping[str, Any]]
 ) -> None:
@@ -222,8 +226,9 @@ def _add_pictures(
         spectrum = entry["spectrum"] if in_full else None
         entry |= {
             "extent": "full" if in_full else "brief" if in_brief else "none",
-            "quality": eeg.describe_eeg(entry["spectrum"]) if entry["spectrum"] else [],
+            "quality": eeg.describe_eeg(entry["spectrum"], entry.get("gradient")) if entry["spectrum"] else [],
             "alignment_picture": draw_alignment(entry) if in_full else None,
+            "artefact": eeg.draw_artefact(entry["gradient"]) if in_full and _is_corrected(entry) else None,
             "spectra": eeg.draw_spectra(spectrum) if spectrum else None,
             "topographies": maps.draw_topographies(spectrum) if spectrum else None,
         }

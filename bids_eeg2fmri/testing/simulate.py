@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bids_eeg2fmri.testing.scanner import gradient_artifact
+
 # Time 0 is the first volume; the brain is simulated from before the earliest start of a recording.
 BEFORE_S = 40.0
 AFTER_S = 12.0
@@ -83,6 +85,10 @@ class Simulation:
         From 0 to 1: how much smaller alpha and its modulation are in patients.
     lead_s : float or None
         How long before the first volume the EEG starts, at most 30 s; None draws a time off the grid for each run.
+    gradient_uv : float
+        Largest value of the artefact of the scanner's gradients; 0 is EEG that has been cleaned. It takes 1 kHz or more.
+    scanner_ppm : float
+        How much longer the scanner's second is by the clock of the EEG.
     """
 
     n_participants: int = 4
@@ -98,6 +104,8 @@ class Simulation:
     coupling: float = 1.0
     group_effect: float = 0.0
     lead_s: float | None = None
+    gradient_uv: float = 0.0
+    scanner_ppm: float = 0.0
     seed: int = 0
 
     def __post_init__(self):
@@ -108,12 +116,21 @@ class Simulation:
             raise ValueError(f"sfreq: at least 125 Hz, not {self.sfreq}")
         if self.lead_s is not None and not 0 <= self.lead_s <= 30:
             raise ValueError(f"lead_s: from 0 to 30 s, not {self.lead_s}")
+        if self.gradient_uv and not (0 < self.gradient_uv <= 16_000 and self.sfreq >= 1000):
+            raise ValueError(
+                f"gradient_uv: from 0 to 16000 at 1000 Hz or more, not {self.gradient_uv} at {self.sfreq} Hz"
+            )
         if not 0 <= self.group_effect <= 1:
             raise ValueError(f"group_effect: from 0 to 1, not {self.group_effect}")
 
     @property
     def n_volumes(self) -> int:
         return round(self.duration_s / self.tr_s)
+
+    @property
+    def tr_eeg_s(self) -> float:
+        """Repetition time by the clock of the EEG."""
+        return self.tr_s * (1 + 1e-6 * self.scanner_ppm)
 
 
 @dataclass(frozen=True)
@@ -508,7 +525,8 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     stem = "_".join(f"{key}-{value}" for key, value in {"sub": person.label, **entities}.items())
     folder = dataset / f"sub-{person.label}" / (f"ses-{entities['ses']}" if "ses" in entities else "")
     streams = {
-        name: _rng(simulation, person.label, stem, name) for name in ("events", "latents", "eeg", "bold", "lead")
+        name: _rng(simulation, person.label, stem, name)
+        for name in ("events", "latents", "eeg", "bold", "lead", "scanner")
     }
 
     events = _events(simulation, entities["task"], streams["events"])
@@ -525,9 +543,18 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     lead_s = simulation.lead_s if simulation.lead_s is not None else streams["lead"].uniform(6, 26)
     start = round((BEFORE_S - lead_s) * EEG_SFREQ)
     eeg = eeg[:, start : eeg.shape[1] - round(streams["lead"].uniform(0, AFTER_S - 3) * EEG_SFREQ)]
-    volume_onsets = (BEFORE_S + onsets) - start / EEG_SFREQ
+    volume_onsets = BEFORE_S - start / EEG_SFREQ + simulation.tr_eeg_s * np.arange(simulation.n_volumes)
     samples = _write_eeg(
-        folder / "eeg", stem, simulation, head, eeg, volume_onsets, events, entities, with_bold=with_bold
+        folder / "eeg",
+        stem,
+        simulation,
+        head,
+        eeg,
+        volume_onsets,
+        events,
+        entities,
+        streams["scanner"],
+        with_bold=with_bold,
     )
     if not with_bold:
         return
@@ -551,13 +578,26 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     brain.image(ceiling.astype(np.float32)).to_filename(truth / f"{stem}_ceiling.nii.gz")
 
 
-def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entities, *, with_bold) -> np.ndarray:
+def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entities, rng, *, with_bold) -> np.ndarray:
     """Write BrainVision with its sidecars; return the samples of the volume markers."""
     import pybv
     from scipy.signal import resample_poly
 
     if simulation.sfreq != EEG_SFREQ:
         eeg = resample_poly(eeg, round(simulation.sfreq * 10), round(EEG_SFREQ * 10), axis=1)
+    if with_bold and simulation.gradient_uv:
+        eeg += gradient_artifact(
+            eeg.shape[1],
+            simulation.sfreq,
+            start_s=float(volume_onsets[0]),
+            tr_s=simulation.tr_eeg_s,
+            nominal_tr_s=simulation.tr_s,
+            n_volumes=simulation.n_volumes,
+            n_slices=simulation.grid[2],
+            n_channels=len(eeg),
+            peak_v=1e-6 * simulation.gradient_uv,
+            rng=rng,
+        )
     samples = np.rint(volume_onsets * simulation.sfreq).astype(int)
     markers: list[dict[str, Any]] = (
         [{"onset": int(s), "type": "Response", "description": 128} for s in samples] if with_bold else []
@@ -577,7 +617,7 @@ def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entit
         fname_base=f"{stem}_eeg",
         folder_out=str(folder),
         events=markers,
-        resolution=0.1,
+        resolution=0.5 if simulation.gradient_uv else 0.1,
         fmt="binary_int16",
     )
     _write_json(
@@ -630,7 +670,9 @@ def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entit
 
 
 def _bold_sidecar(simulation: Simulation, task: str) -> dict:
-    return {
+    times = np.arange(simulation.grid[2]) * simulation.tr_s / simulation.grid[2]
+    timing = {"SliceTiming": np.round(times, 4).tolist()} if simulation.gradient_uv else {}
+    return timing | {
         "TaskName": task,
         "RepetitionTime": simulation.tr_s,
         "EchoTime": 0.03,
@@ -710,6 +752,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         dest="lead_s",
         default=None,
         help="s of EEG before the first volume; default: drawn for each run",
+    )
+    parser.add_argument(
+        "--gradient",
+        type=float,
+        dest="gradient_uv",
+        default=default.gradient_uv,
+        help="artefact of the gradients, in uV",
+    )
+    parser.add_argument(
+        "--scanner-ppm", type=float, default=default.scanner_ppm, help="of the scanner's clock against that of the EEG"
     )
     parser.add_argument("--seed", type=int, default=default.seed)
     options = vars(parser.parse_args(argv))

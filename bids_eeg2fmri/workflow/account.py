@@ -1,7 +1,7 @@
 """What becomes of a participant's recordings: the books that are kept, and the files that are written along the way."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,8 @@ class Account:
                 # On the volumes' clock, beside the synthesized series.
                 self.file(p.recording, "events", self.derivatives.write_events(p.recording, p.events))
         spectrum = p.spectrum
+        if p.gradient is not None:
+            entry["gradient"] = asdict(p.gradient)
         entry["spectrum"] = {
             "freqs_hz": spectrum.freqs_hz.tolist(),
             "channels": list(spectrum.channels),

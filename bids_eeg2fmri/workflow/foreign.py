@@ -333,7 +333,11 @@ def _read_eeg(
     sampling = Sampling.by_settings(settings.spectrum, settings.window.step_s)
     planned = plan_pairs(pairs, [bold.header for bold in bolds], settings)
     return [
-        (plan.alignment, prepare_eeg(plan, sampling, tr_s=bold.tr_s)) for plan, bold in zip(planned, bolds, strict=True)
+        (
+            plan.alignment,
+            prepare_eeg(plan, sampling, settings.gradient, tr_s=bold.tr_s, n_slices=bold.header.slice_groups),
+        )
+        for plan, bold in zip(planned, bolds, strict=True)
     ]
 
 

@@ -281,7 +281,7 @@ class _Headers:
             markers_s=np.full(scan.n_volumes, np.nan),
             jitter_ms=np.nan,
             evidence=f"gradient artefact in the EEG: {numbers}",
-            notes=(*found.notes, "the EEG holds the gradient artefact; clean it before you learn from it"),
+            notes=found.notes,
             others_s=(),
         )
 

@@ -12,9 +12,10 @@ from bids_eeg2fmri.bids.reading import Eeg, channel_positions, read_bold, read_e
 from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import Grid
 from bids_eeg2fmri.bold.masking import brain_mask
-from bids_eeg2fmri.config import SpectrumSettings
+from bids_eeg2fmri.config import GradientSettings, SpectrumSettings
 from bids_eeg2fmri.eeg.alignment import Alignment
-from bids_eeg2fmri.eeg.downsampling import downsample
+from bids_eeg2fmri.eeg.downsampling import Signals, downsample
+from bids_eeg2fmri.eeg.gradient import Gradient, remove_gradient_artifact
 from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
 from bids_eeg2fmri.errors import InputDataError, ModelError
 from bids_eeg2fmri.workflow.body import describe_heart, describe_motion
@@ -53,6 +54,8 @@ class Prepared:
         What does not fit in the tables of events, in words.
     motion, cardiac : array of shape (volumes, regressors) or None
         What the body adds to the BOLD; None where it is unknown.
+    gradient : Gradient or None
+        The scanner's artefact in the EEG; None where it was not looked for.
     """
 
     recording: Recording
@@ -70,6 +73,7 @@ class Prepared:
     event_conflicts: tuple[str, ...] = ()
     motion: np.ndarray | None = None
     cardiac: np.ndarray | None = None
+    gradient: Gradient | None = None
 
     @property
     def n_volumes(self) -> int:
@@ -106,8 +110,15 @@ class Sampling:
         return cls(tuple(freqs.tolist()), spectrum.frame_s, step_s)
 
 
-def prepare(planned: Planned, sampling: Sampling) -> Prepared:
-    """Read and transform a recording that has EEG.
+def prepare(planned: Planned, sampling: Sampling, gradient: GradientSettings | None = None) -> Prepared:
+    """Read, clean and transform a recording that has EEG.
+
+    Parameters
+    ----------
+    planned : Planned
+    sampling : Sampling
+    gradient : GradientSettings or None
+        None leaves the EEG as it is.
 
     Raises
     ------
@@ -116,7 +127,7 @@ def prepare(planned: Planned, sampling: Sampling) -> Prepared:
     """
     recording, alignment = planned.recording, planned.alignment
     eeg, channels = _open_eeg(planned, sampling)
-    grid = table = events = motion = None
+    grid = table = events = motion = n_slices = None
     conflicts: list[str] = []
     if recording.bold is not None:
         assert alignment is not None
@@ -129,7 +140,7 @@ def prepare(planned: Planned, sampling: Sampling) -> Prepared:
             raise InputDataError(f"{recording.bold}: {error}") from None
         table = grid.table(bold.data)
         fingerprint = _fingerprint(bold.data.mean((0, 1, 2), dtype=np.float64))
-        onsets_s, tr_s = alignment.onsets_s, bold.tr_s
+        onsets_s, tr_s, n_slices = alignment.onsets_s, bold.tr_s, bold.header.slice_groups
         motion = describe_motion(recording, bold, grid.mask)
         del bold
         events, conflicts = gather_events(recording, alignment, tr_s=tr_s)
@@ -139,7 +150,7 @@ def prepare(planned: Planned, sampling: Sampling) -> Prepared:
         tr_s = sampling.tr_s
         onsets_s = np.arange(int(eeg.duration_s / tr_s)) * tr_s
         fingerprint = ""
-    of_eeg = _transform(planned, eeg, channels, sampling, onsets_s, tr_s)
+    of_eeg = _transform(planned, eeg, channels, sampling, gradient, onsets_s, tr_s, n_slices)
     return Prepared(
         recording,
         onsets_s,
@@ -156,6 +167,7 @@ def prepare(planned: Planned, sampling: Sampling) -> Prepared:
         tuple(conflicts),
         motion,
         of_eeg.cardiac,
+        of_eeg.gradient,
     )
 
 
@@ -166,14 +178,17 @@ class OfEeg:
     spectrum: Spectrum
     step_s: float
     cardiac: np.ndarray | None
+    gradient: Gradient | None = None
 
 
-def prepare_eeg(planned: Planned, sampling: Sampling, *, tr_s: float) -> OfEeg:
-    """Read and transform the EEG of a pair alone; raises what :func:`prepare` does."""
+def prepare_eeg(
+    planned: Planned, sampling: Sampling, gradient: GradientSettings, *, tr_s: float, n_slices: int | None
+) -> OfEeg:
+    """Read, clean and transform the EEG of a pair alone; raises what :func:`prepare` does."""
     eeg, channels = _open_eeg(planned, sampling)
     assert planned.alignment is not None
     _tell(planned.recording, planned.alignment)
-    return _transform(planned, eeg, channels, sampling, planned.alignment.onsets_s, tr_s)
+    return _transform(planned, eeg, channels, sampling, gradient, planned.alignment.onsets_s, tr_s, n_slices)
 
 
 def _open_eeg(planned: Planned, sampling: Sampling) -> tuple[Eeg, list[str]]:
@@ -199,9 +214,16 @@ def _open_eeg(planned: Planned, sampling: Sampling) -> tuple[Eeg, list[str]]:
 
 
 def _transform(
-    planned: Planned, eeg: Eeg, channels: list[str], sampling: Sampling, onsets_s: np.ndarray, tr_s: float
+    planned: Planned,
+    eeg: Eeg,
+    channels: list[str],
+    sampling: Sampling,
+    how: GradientSettings | None,
+    onsets_s: np.ndarray,
+    tr_s: float,
+    n_slices: int | None,
 ) -> OfEeg:
-    """Compute power over time and, where there is BOLD, what the heart adds to it."""
+    """Clean the EEG of the scanner's artefact, compute its power over time and, where there is BOLD, what the heart adds to it."""
     recording, alignment = planned.recording, planned.alignment
     cardiac = None
     ecg = eeg.ecg if recording.bold is not None else None
@@ -216,6 +238,9 @@ def _transform(
         )
     except InputDataError as error:
         raise InputDataError(f"{recording.eeg}: {error}") from None
+    gradient = None
+    if alignment is not None and how is not None and how.correct == "auto":
+        signals, gradient = _clean(recording, signals, alignment, how, n_slices)
     if recording.bold is not None:
         cardiac = describe_heart(recording, signals, ecg, onsets_s, tr_s)
     signals = signals.of(channels)
@@ -233,7 +258,29 @@ def _transform(
         "%s: %d channels at %g Hz, %d frames of %g s, %d volumes", recording.name, len(channels), eeg.raw.info["sfreq"],
         len(spectrum.ends_s), sampling.frame_s, len(onsets_s),
     )  # fmt: skip
-    return OfEeg(spectrum, step_s, cardiac)
+    return OfEeg(spectrum, step_s, cardiac, gradient)
+
+
+def _clean(
+    recording: Recording, signals: Signals, alignment: Alignment, how: GradientSettings, n_slices: int | None
+) -> tuple[Signals, Gradient]:
+    """Subtract the artefact of the gradients, if there is any, and say so."""
+    signals, gradient = remove_gradient_artifact(
+        signals,
+        onset_s=float(alignment.onsets_s[0]),
+        tr_s=alignment.tr_s,
+        n_volumes=len(alignment.onsets_s),
+        n_slices=n_slices,
+        n_averaged=how.n_averaged,
+        n_components=how.n_components,
+    )
+    if gradient.corrected:
+        before, after = gradient.volume_db
+        logger.info(
+            "%s: gradient artefact subtracted from %d volumes; at their harmonics %.0f dB over the EEG before, %.0f dB after",
+            recording.name, gradient.n_volumes, before, after,
+        )  # fmt: skip
+    return signals, gradient
 
 
 def _tell(recording: Recording, alignment: Alignment) -> None:

@@ -43,6 +43,17 @@ def test_power_is_a_density_whatever_the_bands(spacing_hz):
     assert density.mean() == pytest.approx(0.8 * 2 / 200, rel=0.03)
 
 
+@pytest.mark.parametrize("deviation", [-1e-3, -12e-6, 12e-6, 1e-3])
+def test_a_rate_that_is_a_little_off_gives_the_same_power(deviation):
+    """EEG in step with volumes has such rates; where bins lie on the edges of bands, they must not change sides."""
+    data = noise()
+    exact, off = (spectrum_of(signals_of(data, 200.0 * factor)) for factor in (1, 1 + deviation))
+    n = min(len(exact.power), len(off.power)) - 1
+    # Frames shift by samples as the deviation adds up.
+    difference = np.abs(off.power[:n].mean(0) - exact.power[:n].mean(0))
+    assert difference.max() < (1e-3 if abs(deviation) < 1e-4 else 0.25)
+
+
 def test_twice_the_amplitude_is_6_db():
     data = noise()
     difference = spectrum_of(signals_of(2 * data)).power - spectrum_of(signals_of(data)).power

@@ -74,6 +74,21 @@ def test_settings_are_told_as_they_were(before):
     assert f"Random seed 3, settings {before['settings_hash']}." in text
 
 
+def test_the_correction_of_the_gradient_artefact_is_told_where_there_was_one(before):
+    assert "gradients" not in methods_text(before)
+    before["recordings"] = [{"name": "sub-01", "gradient": {"corrected": False}}]
+    assert "gradients" not in methods_text(before)
+    before["recordings"].append({"name": "sub-02", "gradient": {"corrected": True}})
+    text = methods_text(before)
+    assert (
+        "the mean of the 30 volumes around it [@allen2000], then up to 4 principal components of the rest [@niazy2005]"
+        in text
+    )
+    assert keys_of(bibliography(text)) == cited_in(text)
+    before["settings"]["gradient"]["n_components"] = 0
+    assert "around it [@allen2000]. Log power" in methods_text(before)
+
+
 @pytest.mark.parametrize(
     ("by", "told"), [("run", "Every run was predicted"), ("session", "Every session was predicted")]
 )

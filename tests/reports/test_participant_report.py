@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.bids.recordings import Status
-from bids_eeg2fmri.reports.eeg import describe_eeg
+from bids_eeg2fmri.reports.eeg import describe_artefact, describe_eeg
 from bids_eeg2fmri.reports.maps import draw_glass_brain
 from bids_eeg2fmri.reports.methods import bibliography, methods_text
 from bids_eeg2fmri.reports.participant import participant_report
@@ -341,6 +341,39 @@ def test_many_recordings_are_drawn_in_part_and_the_page_says_so(derivatives, sum
 
 def test_an_ordinary_page_is_small(page):
     assert len(page.html.encode()) < 1.5e6
+
+
+GRADIENT = {
+    "ratio": 5.66,
+    "corrected": True,
+    "n_volumes": 152,
+    "volume_db": [38.5, -8.7],
+    "slice_db": [48.7, -8.8],
+    "freqs_hz": np.arange(1.0, 45.0, 0.25).tolist(),
+    "spectra_db": [np.full(176, 40.0).tolist(), np.full(176, 5.0).tolist()],
+}
+
+
+def test_what_became_of_the_gradient_artefact_is_told():
+    told = describe_artefact(GRADIENT).replace("\N{MINUS SIGN}", "-").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    assert told == (
+        "subtracted from 152 volumes; volumes' harmonics 38 dB over the EEG beside them before, -9 dB after; "
+        "slices' harmonics 49 dB over the EEG beside them before, -9 dB after"
+    )
+    assert "slices" not in describe_artefact(GRADIENT | {"slice_db": []})
+    clean = {"ratio": 0.08, "corrected": False, "n_volumes": 0, "volume_db": [], "slice_db": []}
+    assert describe_artefact(clean).startswith("none to speak of: what volumes have in common is 0.08 of the rest")
+    assert "too few volumes" in describe_artefact({"ratio": None, "corrected": False})
+
+
+def test_the_gradient_artefact_is_shown_before_and_after(derivatives, written):
+    without = participant_report(derivatives, written)
+    assert "Gradient artefact" not in without
+    written["recordings"][0]["gradient"] = GRADIENT
+    page = participant_report(derivatives, written)
+    assert "Gradient artefact" in page
+    assert "harmonics of the volumes stand 38 dB above the EEG beside them; after the artefact was subtracted" in page
+    assert page.count("<img") == without.count("<img") + 1
 
 
 def test_the_quality_of_the_eeg_is_told_in_words():

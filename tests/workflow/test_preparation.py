@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.bold.grid import Grid
-from bids_eeg2fmri.config import AlignmentSettings, Settings
+from bids_eeg2fmri.config import AlignmentSettings, GradientSettings, Settings
 from bids_eeg2fmri.eeg.alignment import Scan, align_from
 from bids_eeg2fmri.errors import AlignmentError, InputDataError
+from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
 from bids_eeg2fmri.windows import make_windows
 from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Sampling, on_common_ground, prepare
@@ -201,3 +202,45 @@ def test_the_same_measurement_is_known_by_any_name(dataset, copy):
     data[..., 3] += 1
     nib.Nifti1Image(data, image.affine, image.header).to_filename(unpacked)
     assert fingerprint(changed) != fingerprint(dataset)
+
+
+@pytest.fixture(scope="module")
+def from_the_scanner(tmp_path_factory):
+    """One recording as it comes out of the scanner, and the same after somebody took its artefact away."""
+    plans = {}
+    common = {"n_participants": 1, "tasks": ("rest",), "duration_s": 150.0, "n_channels": 12, "grid": (12, 14, 11)}
+    for name, options in {"raw": {"sfreq": 5000.0, "gradient_uv": 10_000.0}, "clean": {"sfreq": 250.0}}.items():
+        dataset = tmp_path_factory.mktemp(name) / "dataset"
+        simulate_dataset(dataset, Simulation(**common, **options, scanner_ppm=15.0, lead_s=14.3))
+        [plans[name]] = plan_participant(dataset, "01")
+    return plans
+
+
+def test_raw_eeg_from_the_scanner_gives_the_power_of_clean_eeg(from_the_scanner, caplog):
+    with caplog.at_level("INFO"):
+        raw, clean = (prepare(from_the_scanner[name], SAMPLING, GradientSettings()) for name in ("raw", "clean"))
+    assert raw.gradient.corrected
+    assert raw.gradient.n_volumes == 75
+    assert not clean.gradient.corrected
+    assert "gradient artefact subtracted from 75 volumes; at their harmonics" in caplog.text
+    # The frames of both end at the volumes.
+    both = [
+        p.spectrum.power[np.searchsorted(p.spectrum.ends_s, p.onsets_s[2:] - 1e-3)].reshape(-1, 39)
+        for p in (raw, clean)
+    ]
+    r = [np.corrcoef(a, b)[0, 1] for a, b in zip(both[0].T, both[1].T, strict=True)]
+    assert np.median(r) > 0.94  # a template of 30 volumes adds 1/30 of the EEG's power
+    assert np.abs(np.median(both[0] - both[1], axis=0)).max() < 1
+    # The heart is heard through the scanner.
+    assert raw.cardiac is not None
+    for ours, theirs in zip(raw.cardiac.T, clean.cardiac.T, strict=True):
+        assert np.corrcoef(ours, theirs)[0, 1] > 0.95
+
+
+def test_the_artefact_stays_where_it_is_said_to(from_the_scanner):
+    as_it_is = prepare(from_the_scanner["raw"], SAMPLING, GradientSettings(correct="never"))
+    assert as_it_is.gradient is None
+    corrected = prepare(from_the_scanner["raw"], SAMPLING, GradientSettings())
+    more = np.median(as_it_is.spectrum.power - corrected.spectrum.power, axis=(0, 1))
+    assert more.max() > 15  # at the slices
+    assert more.min() < 3  # between them
