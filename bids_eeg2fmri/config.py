@@ -73,6 +73,22 @@ class GradientSettings:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class PulseSettings:
+    """``[pulse]``: the artefact that every heartbeat leaves in EEG inside the scanner.
+
+    Attributes
+    ----------
+    correct : str
+        "auto" subtracts it where it is found; "never" leaves the EEG as it is.
+    n_components : int
+        At most, of what differs from beat to beat; 0 subtracts the mean alone, scaled to each beat.
+    """
+
+    correct: Literal["auto", "never"] = "auto"
+    n_components: Annotated[int, Field(ge=0)] = 4
+
+
+@dataclass(frozen=True, config=_STRICT)
 class SpectrumSettings:
     """``[spectrum]``: power of the EEG.
 
@@ -182,6 +198,7 @@ class Settings:
     pairs: tuple[PairSettings, ...] = ()
     alignment: AlignmentSettings = AlignmentSettings()
     gradient: GradientSettings = GradientSettings()
+    pulse: PulseSettings = PulseSettings()
     spectrum: SpectrumSettings = SpectrumSettings()
     window: WindowSettings = WindowSettings()
     bold: BoldSettings = BoldSettings()

@@ -19,6 +19,8 @@ LEAST_RATIO = 0.5
 FEWEST_VOLUMES = 10
 # Volumes before and after the stored ones were scanned, too, if they hold this much of the usual artefact.
 LEAST_SHARE = 0.5
+# Components count that are this much larger than chance has them: what is left of the EEG must not be taken for artefact.
+MARGIN = 1.5
 # Slower changes are none of the artefact, and would leave steps from one volume to the next.
 HIGH_PASS_HZ = 0.5
 
@@ -176,21 +178,36 @@ def _scanned(volumes: np.ndarray, common: np.ndarray, begin: int, end: int) -> t
 
 
 def _repeated(rest: np.ndarray, n_components: int) -> np.ndarray:
-    """Tell the components that volumes share from EEG: they vary more than they would if each volume had its own time.
+    """What volumes share in the largest components of the rest."""
+    if not n_components:
+        return np.zeros_like(rest)
+    kept = exceeding(rest, n_components)
+    return kept @ (kept.T @ rest)
+
+
+def exceeding(epochs: np.ndarray, n_components: int) -> np.ndarray:
+    """Tell the components that epochs share from EEG: they vary more than they would if each epoch had its own time.
+
+    Parameters
+    ----------
+    epochs : array of shape (epochs, samples)
+    n_components : int
+        At most.
+
+    Returns
+    -------
+    array of shape (epochs, components)
+        Their directions, orthonormal.
 
     References
     ----------
     Horn, J. L. (1965). A rationale and test for the number of factors in factor analysis. Psychometrika 30, 179-185.
     """
-    if not n_components:
-        return np.zeros_like(rest)
-    values, vectors = np.linalg.eigh(rest @ rest.T)
-    rng = np.random.default_rng(0)
-    shifts = rng.integers(0, rest.shape[1], len(rest))
-    turned = rest[np.arange(len(rest))[:, None], (np.arange(rest.shape[1]) - shifts[:, None]) % rest.shape[1]]
-    by_chance = 1.5 * np.linalg.eigvalsh(turned @ turned.T)[-1]
-    kept = vectors[:, -n_components:][:, values[-n_components:] > by_chance]
-    return kept @ (kept.T @ rest)
+    values, vectors = np.linalg.eigh(epochs @ epochs.T)
+    shifts = np.random.default_rng(0).integers(0, epochs.shape[1], len(epochs))
+    turned = epochs[np.arange(len(epochs))[:, None], (np.arange(epochs.shape[1]) - shifts[:, None]) % epochs.shape[1]]
+    by_chance = MARGIN * np.linalg.eigvalsh(turned @ turned.T)[-1]
+    return vectors[:, -n_components:][:, values[-n_components:] > by_chance]
 
 
 def _over_others(before: np.ndarray, after: np.ndarray, sfreq: float, n_parts: int) -> tuple[float, float]:

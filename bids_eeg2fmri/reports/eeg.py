@@ -97,8 +97,25 @@ def describe_artefact(gradient: Mapping[str, Any]) -> str:
     return told
 
 
-def describe_eeg(spectrum: Mapping[str, Any], gradient: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
-    """List what the mean spectrum tells about the EEG: (what is asked, answer)."""
+def describe_pulse(pulse: Mapping[str, Any]) -> str:
+    """Say what was found of the artefact of the pulse, and what became of it."""
+    if not pulse.get("source"):
+        return f"not looked for, as no heartbeats were found ({pulse.get('reason') or 'no reason given'})"
+    by = (
+        f"{count(pulse['n_beats'], 'heartbeat')} by {'the EEG itself' if pulse['source'] == 'EEG' else pulse['source']}"
+    )
+    if pulse.get("corrected"):
+        before, after = pulse["locked_uv"]
+        return f"subtracted, {by}; locked to them {number(before, 1)} µV before, {number(after, 1)} µV after"
+    if pulse.get("ratio") is None:
+        return f"not looked for: {by} are too few"
+    return f"none to speak of, {by}: what they have in common is {number(pulse['ratio'])} of the rest; the EEG was left as it is"
+
+
+def describe_eeg(
+    spectrum: Mapping[str, Any], gradient: Mapping[str, Any] | None = None, pulse: Mapping[str, Any] | None = None
+) -> list[tuple[str, str]]:
+    """List what the artefacts and the mean spectrum tell about the EEG: (what is asked, answer)."""
     freqs, power, middle = _read(spectrum)
     names = [str(name) for name in spectrum["channels"]]
     placed = sum(xyz is not None for xyz in spectrum.get("positions_m") or [])
@@ -108,9 +125,10 @@ def describe_eeg(spectrum: Mapping[str, Any], gradient: Mapping[str, Any] | None
     peak = _peak(freqs, middle)
     line = next((hz for hz in _LINE_HZ if freqs[0] < hz < freqs[-1]), None)
     listed = ", ".join(f"{names[i]} ({number(distance[i], 1)} dB)" for i in far[:6])
-    artefact = [("Gradient artefact", describe_artefact(gradient))] if gradient else []
+    artefacts = [("Gradient artefact", describe_artefact(gradient))] if gradient else []
+    artefacts += [("Pulse artefact", describe_pulse(pulse))] if pulse else []
     return [
-        *artefact,
+        *artefacts,
         ("Channels", f"{len(names)}, {'all' if placed == len(names) else placed or 'none'} with a known position"),
         (
             "Apart from the others",

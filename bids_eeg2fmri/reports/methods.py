@@ -176,8 +176,11 @@ def _data(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _eeg(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-    gradients = [entry.get("gradient") or {} for entry in summary.get("recordings") or []]
-    if any(gradient.get("corrected") for gradient in gradients):
+    entries = summary.get("recordings") or []
+    gradient, pulse = (
+        any((entry.get(artefact) or {}).get("corrected") for entry in entries) for artefact in ("gradient", "pulse")
+    )
+    if gradient:
         yield _say(
             "The EEG was brought to a rate in step with the volumes, and the artefact of the gradients was subtracted: from each "
             "volume the mean of the {gradient_n_averaged} volumes around it [@allen2000]"
@@ -187,6 +190,13 @@ def _eeg(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
                 if facts.get("gradient_n_components")
                 else "."
             ),
+            facts,
+        )
+    if pulse:
+        yield _say(
+            "The artefact of the pulse was subtracted: the mean over heartbeats, moved to where the EEG resembled it most, and up "
+            "to {pulse_n_components} principal components of what differed between them [@niazy2005], chosen by parallel analysis "
+            "[@horn1965], fitted to each beat.",
             facts,
         )
     yield _say(

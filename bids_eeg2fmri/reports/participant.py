@@ -226,7 +226,9 @@ def _add_pictures(
         spectrum = entry["spectrum"] if in_full else None
         entry |= {
             "extent": "full" if in_full else "brief" if in_brief else "none",
-            "quality": eeg.describe_eeg(entry["spectrum"], entry.get("gradient")) if entry["spectrum"] else [],
+            "quality": eeg.describe_eeg(entry["spectrum"], entry.get("gradient"), entry.get("pulse"))
+            if entry["spectrum"]
+            else [],
             "alignment_picture": draw_alignment(entry) if in_full else None,
             "artefact": eeg.draw_artefact(entry["gradient"]) if in_full and _is_corrected(entry) else None,
             "spectra": eeg.draw_spectra(spectrum) if spectrum else None,

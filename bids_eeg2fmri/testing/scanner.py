@@ -101,3 +101,40 @@ def gradient_artifact(
             values += np.interp(t, seconds, course) * (way @ sampled)
         artifact[:, first : first + len(t)] = values
     return artifact
+
+
+def pulse_artifact(
+    times_s: np.ndarray, beats_s: np.ndarray, positions_m: np.ndarray, *, peak_v: float, rng: np.random.Generator
+) -> np.ndarray:
+    """Sample what heartbeats leave in the EEG, (channels, samples), in V: about 0.2 s after the R wave, for half a second.
+
+    The head nods (left and right have opposite signs) and the scalp expands (a pattern of its own); how much of either differs
+    from beat to beat, and so does the delay a little.
+
+    Parameters
+    ----------
+    positions_m : array of shape (channels, 3)
+        In the head frame.
+
+    References
+    ----------
+    Debener, S., Mullinger, K. J., Niazy, R. K., & Bowtell, R. W. (2008). Properties of the ballistocardiogram artefact as revealed
+    by EEG recordings at 1.5, 3 and 7 T static magnetic field strength. Int. J. Psychophysiol. 67, 189-199.
+    """
+    reach = np.arange(0.0, 0.75, times_s[1] - times_s[0])
+    # Delay in s, height and width in s of the waves of either movement.
+    nod = ((0.13, -0.4, 0.03), (0.21, 1.0, 0.035), (0.32, -0.7, 0.05), (0.46, 0.25, 0.06))
+    swell = ((0.25, 0.5, 0.06), (0.38, -0.4, 0.07))
+    patterns = np.stack(
+        [positions_m[:, 0] / np.abs(positions_m[:, 0]).max(), rng.uniform(-0.5, 1.0, len(positions_m))], 1
+    )
+    patterns += 0.2 * rng.standard_normal(patterns.shape)
+    courses = np.zeros((2, len(times_s)))
+    for beat_s in beats_s:
+        first = int(np.searchsorted(times_s, beat_s))
+        part = slice(first, min(first + len(reach), len(times_s)))
+        after_s = times_s[part] - beat_s + rng.normal(0, 0.008)
+        for course, waves in zip(courses, (nod, swell), strict=True):
+            size = 1 + 0.2 * rng.standard_normal()
+            course[part] += size * sum(h * np.exp(-0.5 * ((after_s - at) / width) ** 2) for at, h, width in waves)
+    return peak_v * patterns @ courses

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_eeg2fmri.testing.scanner import gradient_artifact
+from bids_eeg2fmri.testing.scanner import gradient_artifact, pulse_artifact
 
 # Time 0 is the first volume; the brain is simulated from before the earliest start of a recording.
 BEFORE_S = 40.0
@@ -87,6 +87,8 @@ class Simulation:
         How long before the first volume the EEG starts, at most 30 s; None draws a time off the grid for each run.
     gradient_uv : float
         Largest value of the artefact of the scanner's gradients; 0 is EEG that has been cleaned. It takes 1 kHz or more.
+    pulse_uv : float
+        Height of the artefact of the pulse in the channels farthest to the side; 0 is EEG that has been cleaned of it.
     scanner_ppm : float
         How much longer the scanner's second is by the clock of the EEG.
     """
@@ -105,6 +107,7 @@ class Simulation:
     group_effect: float = 0.0
     lead_s: float | None = None
     gradient_uv: float = 0.0
+    pulse_uv: float = 0.0
     scanner_ppm: float = 0.0
     seed: int = 0
 
@@ -526,7 +529,7 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     folder = dataset / f"sub-{person.label}" / (f"ses-{entities['ses']}" if "ses" in entities else "")
     streams = {
         name: _rng(simulation, person.label, stem, name)
-        for name in ("events", "latents", "eeg", "bold", "lead", "scanner")
+        for name in ("events", "latents", "eeg", "bold", "lead", "scanner", "pulse")
     }
 
     events = _events(simulation, entities["task"], streams["events"])
@@ -540,6 +543,11 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     courses /= responses.std(1, keepdims=True) / latents.std(1, keepdims=True).clip(1e-6)
 
     eeg, beats = _simulate_eeg(simulation, person, head, latents, streams["eeg"])
+    if simulation.pulse_uv:
+        times = np.arange(eeg.shape[1]) / EEG_SFREQ
+        eeg[:-1] += pulse_artifact(
+            times, beats, head.positions, peak_v=1e-6 * simulation.pulse_uv, rng=streams["pulse"]
+        )
     lead_s = simulation.lead_s if simulation.lead_s is not None else streams["lead"].uniform(6, 26)
     start = round((BEFORE_S - lead_s) * EEG_SFREQ)
     eeg = eeg[:, start : eeg.shape[1] - round(streams["lead"].uniform(0, AFTER_S - 3) * EEG_SFREQ)]
@@ -759,6 +767,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         dest="gradient_uv",
         default=default.gradient_uv,
         help="artefact of the gradients, in uV",
+    )
+    parser.add_argument(
+        "--pulse", type=float, dest="pulse_uv", default=default.pulse_uv, help="artefact of the pulse, in uV"
     )
     parser.add_argument(
         "--scanner-ppm", type=float, default=default.scanner_ppm, help="of the scanner's clock against that of the EEG"

@@ -335,7 +335,7 @@ def _read_eeg(
     return [
         (
             plan.alignment,
-            prepare_eeg(plan, sampling, settings.gradient, tr_s=bold.tr_s, n_slices=bold.header.slice_groups),
+            prepare_eeg(plan, sampling, settings, tr_s=bold.tr_s, n_slices=bold.header.slice_groups),
         )
         for plan, bold in zip(planned, bolds, strict=True)
     ]

@@ -88,7 +88,7 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
     for planned in with_eeg:
         report(f"reading {planned.recording.name}")
         try:
-            prepared.append(prepare(planned, sampling, task.settings.gradient))
+            prepared.append(prepare(planned, sampling, task.settings))
         except Eeg2FmriError as error:
             failed.append((planned.recording, error))
     if not prepared:

@@ -12,10 +12,11 @@ from bids_eeg2fmri.bids.reading import Eeg, channel_positions, read_bold, read_e
 from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import Grid
 from bids_eeg2fmri.bold.masking import brain_mask
-from bids_eeg2fmri.config import GradientSettings, SpectrumSettings
+from bids_eeg2fmri.config import Settings, SpectrumSettings
 from bids_eeg2fmri.eeg.alignment import Alignment
 from bids_eeg2fmri.eeg.downsampling import Signals, downsample
 from bids_eeg2fmri.eeg.gradient import Gradient, remove_gradient_artifact
+from bids_eeg2fmri.eeg.pulse import Pulse, find_heartbeats, remove_pulse_artifact
 from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
 from bids_eeg2fmri.errors import InputDataError, ModelError
 from bids_eeg2fmri.workflow.body import describe_heart, describe_motion
@@ -54,8 +55,8 @@ class Prepared:
         What does not fit in the tables of events, in words.
     motion, cardiac : array of shape (volumes, regressors) or None
         What the body adds to the BOLD; None where it is unknown.
-    gradient : Gradient or None
-        The scanner's artefact in the EEG; None where it was not looked for.
+    gradient, pulse : Gradient, Pulse, or None
+        Artefacts of the scanner in the EEG; None where they were not looked for.
     """
 
     recording: Recording
@@ -74,6 +75,7 @@ class Prepared:
     motion: np.ndarray | None = None
     cardiac: np.ndarray | None = None
     gradient: Gradient | None = None
+    pulse: Pulse | None = None
 
     @property
     def n_volumes(self) -> int:
@@ -110,15 +112,15 @@ class Sampling:
         return cls(tuple(freqs.tolist()), spectrum.frame_s, step_s)
 
 
-def prepare(planned: Planned, sampling: Sampling, gradient: GradientSettings | None = None) -> Prepared:
+def prepare(planned: Planned, sampling: Sampling, cleaning: Settings | None = None) -> Prepared:
     """Read, clean and transform a recording that has EEG.
 
     Parameters
     ----------
     planned : Planned
     sampling : Sampling
-    gradient : GradientSettings or None
-        None leaves the EEG as it is.
+    cleaning : Settings or None
+        How artefacts of the scanner are removed; None leaves the EEG as it is.
 
     Raises
     ------
@@ -150,7 +152,7 @@ def prepare(planned: Planned, sampling: Sampling, gradient: GradientSettings | N
         tr_s = sampling.tr_s
         onsets_s = np.arange(int(eeg.duration_s / tr_s)) * tr_s
         fingerprint = ""
-    of_eeg = _transform(planned, eeg, channels, sampling, gradient, onsets_s, tr_s, n_slices)
+    of_eeg = _transform(planned, eeg, channels, sampling, cleaning, onsets_s, tr_s, n_slices)
     return Prepared(
         recording,
         onsets_s,
@@ -168,6 +170,7 @@ def prepare(planned: Planned, sampling: Sampling, gradient: GradientSettings | N
         motion,
         of_eeg.cardiac,
         of_eeg.gradient,
+        of_eeg.pulse,
     )
 
 
@@ -179,16 +182,17 @@ class OfEeg:
     step_s: float
     cardiac: np.ndarray | None
     gradient: Gradient | None = None
+    pulse: Pulse | None = None
 
 
 def prepare_eeg(
-    planned: Planned, sampling: Sampling, gradient: GradientSettings, *, tr_s: float, n_slices: int | None
+    planned: Planned, sampling: Sampling, cleaning: Settings, *, tr_s: float, n_slices: int | None
 ) -> OfEeg:
     """Read, clean and transform the EEG of a pair alone; raises what :func:`prepare` does."""
     eeg, channels = _open_eeg(planned, sampling)
     assert planned.alignment is not None
     _tell(planned.recording, planned.alignment)
-    return _transform(planned, eeg, channels, sampling, gradient, planned.alignment.onsets_s, tr_s, n_slices)
+    return _transform(planned, eeg, channels, sampling, cleaning, planned.alignment.onsets_s, tr_s, n_slices)
 
 
 def _open_eeg(planned: Planned, sampling: Sampling) -> tuple[Eeg, list[str]]:
@@ -218,12 +222,12 @@ def _transform(
     eeg: Eeg,
     channels: list[str],
     sampling: Sampling,
-    how: GradientSettings | None,
+    cleaning: Settings | None,
     onsets_s: np.ndarray,
     tr_s: float,
     n_slices: int | None,
 ) -> OfEeg:
-    """Clean the EEG of the scanner's artefact, compute its power over time and, where there is BOLD, what the heart adds to it."""
+    """Clean the EEG of the scanner's artefacts, compute its power over time and, where there is BOLD, what the heart adds to it."""
     recording, alignment = planned.recording, planned.alignment
     cardiac = None
     ecg = eeg.ecg if recording.bold is not None else None
@@ -238,9 +242,12 @@ def _transform(
         )
     except InputDataError as error:
         raise InputDataError(f"{recording.eeg}: {error}") from None
-    gradient = None
-    if alignment is not None and how is not None and how.correct == "auto":
-        signals, gradient = _clean(recording, signals, alignment, how, n_slices)
+    gradient = pulse = None
+    if alignment is not None and cleaning is not None:
+        if cleaning.gradient.correct == "auto":
+            signals, gradient = _remove_gradients(recording, signals, alignment, cleaning, n_slices)
+        if cleaning.pulse.correct == "auto":
+            signals, pulse = _remove_pulse(recording, signals, ecg, cleaning)
     if recording.bold is not None:
         cardiac = describe_heart(recording, signals, ecg, onsets_s, tr_s)
     signals = signals.of(channels)
@@ -258,11 +265,11 @@ def _transform(
         "%s: %d channels at %g Hz, %d frames of %g s, %d volumes", recording.name, len(channels), eeg.raw.info["sfreq"],
         len(spectrum.ends_s), sampling.frame_s, len(onsets_s),
     )  # fmt: skip
-    return OfEeg(spectrum, step_s, cardiac, gradient)
+    return OfEeg(spectrum, step_s, cardiac, gradient, pulse)
 
 
-def _clean(
-    recording: Recording, signals: Signals, alignment: Alignment, how: GradientSettings, n_slices: int | None
+def _remove_gradients(
+    recording: Recording, signals: Signals, alignment: Alignment, cleaning: Settings, n_slices: int | None
 ) -> tuple[Signals, Gradient]:
     """Subtract the artefact of the gradients, if there is any, and say so."""
     signals, gradient = remove_gradient_artifact(
@@ -271,8 +278,8 @@ def _clean(
         tr_s=alignment.tr_s,
         n_volumes=len(alignment.onsets_s),
         n_slices=n_slices,
-        n_averaged=how.n_averaged,
-        n_components=how.n_components,
+        n_averaged=cleaning.gradient.n_averaged,
+        n_components=cleaning.gradient.n_components,
     )
     if gradient.corrected:
         before, after = gradient.volume_db
@@ -281,6 +288,25 @@ def _clean(
             recording.name, gradient.n_volumes, before, after,
         )  # fmt: skip
     return signals, gradient
+
+
+def _remove_pulse(recording: Recording, signals: Signals, ecg: str | None, cleaning: Settings) -> tuple[Signals, Pulse]:
+    """Subtract the artefact of the pulse, if there is any, and say so."""
+    try:
+        beats_s, source = find_heartbeats(signals, ecg)
+    except InputDataError as error:
+        logger.info("%s: no heartbeats, so no artefact of the pulse was looked for (%s)", recording.name, error)
+        return signals, Pulse(reason=str(error))
+    keep = () if ecg is None else (ecg,)
+    signals, pulse = remove_pulse_artifact(
+        signals, beats_s, source=source, keep=keep, n_components=cleaning.pulse.n_components
+    )
+    if pulse.corrected:
+        logger.info(
+            "%s: pulse artefact subtracted at %d heartbeats (%s); locked to them %.1f uV before, %.1f uV after",
+            recording.name, pulse.n_beats, source, *pulse.locked_uv,
+        )  # fmt: skip
+    return signals, pulse
 
 
 def _tell(recording: Recording, alignment: Alignment) -> None:

@@ -85,6 +85,13 @@ def test_the_correction_of_the_gradient_artefact_is_told_where_there_was_one(bef
         in text
     )
     assert keys_of(bibliography(text)) == cited_in(text)
+    assert "pulse" not in text
+    before["recordings"][0]["pulse"] = {"corrected": True}
+    text = methods_text(before)
+    assert "The artefact of the pulse was subtracted: the mean over heartbeats" in text
+    assert "up to 4 principal components of what differed between them [@niazy2005]" in text
+    assert keys_of(bibliography(text)) == cited_in(text)
+    before["recordings"][0].pop("pulse")
     before["settings"]["gradient"]["n_components"] = 0
     assert "around it [@allen2000]. Log power" in methods_text(before)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.bids.recordings import Status
-from bids_eeg2fmri.reports.eeg import describe_artefact, describe_eeg
+from bids_eeg2fmri.reports.eeg import describe_artefact, describe_eeg, describe_pulse
 from bids_eeg2fmri.reports.maps import draw_glass_brain
 from bids_eeg2fmri.reports.methods import bibliography, methods_text
 from bids_eeg2fmri.reports.participant import participant_report
@@ -364,6 +364,25 @@ def test_what_became_of_the_gradient_artefact_is_told():
     clean = {"ratio": 0.08, "corrected": False, "n_volumes": 0, "volume_db": [], "slice_db": []}
     assert describe_artefact(clean).startswith("none to speak of: what volumes have in common is 0.08 of the rest")
     assert "too few volumes" in describe_artefact({"ratio": None, "corrected": False})
+
+
+def test_what_became_of_the_pulse_artefact_is_told():
+    found = {
+        "source": "ECG",
+        "n_beats": 373,
+        "ratio": 1.69,
+        "corrected": True,
+        "locked_uv": [23.55, 0.149],
+        "reason": "",
+    }
+    assert describe_pulse(found) == "subtracted, 373 heartbeats by ECG; locked to them 23.6 µV before, 0.1 µV after"
+    clean = found | {"source": "EEG", "ratio": 0.05, "corrected": False, "locked_uv": []}
+    assert describe_pulse(clean).startswith(
+        "none to speak of, 373 heartbeats by the EEG itself: what they have in common is 0.05"
+    )
+    assert describe_pulse(clean | {"ratio": None}) == "not looked for: 373 heartbeats by the EEG itself are too few"
+    nothing = {"source": "", "n_beats": 0, "ratio": None, "corrected": False, "locked_uv": [], "reason": "ECG: a clock"}
+    assert describe_pulse(nothing) == "not looked for, as no heartbeats were found (ECG: a clock)"
 
 
 def test_the_gradient_artefact_is_shown_before_and_after(derivatives, written):

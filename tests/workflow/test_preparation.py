@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.bold.grid import Grid
-from bids_eeg2fmri.config import AlignmentSettings, GradientSettings, Settings
+from bids_eeg2fmri.config import AlignmentSettings, GradientSettings, PulseSettings, Settings
 from bids_eeg2fmri.eeg.alignment import Scan, align_from
 from bids_eeg2fmri.errors import AlignmentError, InputDataError
 from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
@@ -209,7 +209,10 @@ def from_the_scanner(tmp_path_factory):
     """One recording as it comes out of the scanner, and the same after somebody took its artefact away."""
     plans = {}
     common = {"n_participants": 1, "tasks": ("rest",), "duration_s": 150.0, "n_channels": 12, "grid": (12, 14, 11)}
-    for name, options in {"raw": {"sfreq": 5000.0, "gradient_uv": 10_000.0}, "clean": {"sfreq": 250.0}}.items():
+    for name, options in {
+        "raw": {"sfreq": 5000.0, "gradient_uv": 10_000.0, "pulse_uv": 80.0},
+        "clean": {"sfreq": 250.0},
+    }.items():
         dataset = tmp_path_factory.mktemp(name) / "dataset"
         simulate_dataset(dataset, Simulation(**common, **options, scanner_ppm=15.0, lead_s=14.3))
         [plans[name]] = plan_participant(dataset, "01")
@@ -218,11 +221,15 @@ def from_the_scanner(tmp_path_factory):
 
 def test_raw_eeg_from_the_scanner_gives_the_power_of_clean_eeg(from_the_scanner, caplog):
     with caplog.at_level("INFO"):
-        raw, clean = (prepare(from_the_scanner[name], SAMPLING, GradientSettings()) for name in ("raw", "clean"))
+        raw, clean = (prepare(from_the_scanner[name], SAMPLING, Settings()) for name in ("raw", "clean"))
     assert raw.gradient.corrected
     assert raw.gradient.n_volumes == 75
     assert not clean.gradient.corrected
+    assert raw.pulse.corrected
+    assert raw.pulse.source == "ECG"
+    assert not clean.pulse.corrected
     assert "gradient artefact subtracted from 75 volumes; at their harmonics" in caplog.text
+    assert "pulse artefact subtracted at" in caplog.text
     # The frames of both end at the volumes.
     both = [
         p.spectrum.power[np.searchsorted(p.spectrum.ends_s, p.onsets_s[2:] - 1e-3)].reshape(-1, 39)
@@ -230,7 +237,7 @@ def test_raw_eeg_from_the_scanner_gives_the_power_of_clean_eeg(from_the_scanner,
     ]
     r = [np.corrcoef(a, b)[0, 1] for a, b in zip(both[0].T, both[1].T, strict=True)]
     assert np.median(r) > 0.94  # a template of 30 volumes adds 1/30 of the EEG's power
-    assert np.abs(np.median(both[0] - both[1], axis=0)).max() < 1
+    assert np.abs(np.median(both[0] - both[1], axis=0)).max() < 3  # what differs between heartbeats, below 6 Hz
     # The heart is heard through the scanner.
     assert raw.cardiac is not None
     for ours, theirs in zip(raw.cardiac.T, clean.cardiac.T, strict=True):
@@ -238,9 +245,11 @@ def test_raw_eeg_from_the_scanner_gives_the_power_of_clean_eeg(from_the_scanner,
 
 
 def test_the_artefact_stays_where_it_is_said_to(from_the_scanner):
-    as_it_is = prepare(from_the_scanner["raw"], SAMPLING, GradientSettings(correct="never"))
+    never = Settings(gradient=GradientSettings(correct="never"), pulse=PulseSettings(correct="never"))
+    as_it_is = prepare(from_the_scanner["raw"], SAMPLING, never)
     assert as_it_is.gradient is None
-    corrected = prepare(from_the_scanner["raw"], SAMPLING, GradientSettings())
+    assert as_it_is.pulse is None
+    corrected = prepare(from_the_scanner["raw"], SAMPLING, Settings())
     more = np.median(as_it_is.spectrum.power - corrected.spectrum.power, axis=(0, 1))
     assert more.max() > 15  # at the slices
     assert more.min() < 3  # between them
