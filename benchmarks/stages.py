@@ -21,10 +21,13 @@ STAGES = {
     "read BOLD": ("bids_eeg2fmri.workflow.preparation", "read_bold"),
     "mask": ("bids_eeg2fmri.workflow.preparation", "brain_mask"),
     "read and downsample EEG": ("bids_eeg2fmri.workflow.preparation", "downsample"),
+    "gradient artefact": ("bids_eeg2fmri.workflow.preparation", "remove_gradient_artifact"),
+    "pulse artefact": ("bids_eeg2fmri.workflow.preparation", "remove_pulse_artifact"),
     "spectrum": ("bids_eeg2fmri.workflow.preparation", "compute_spectrum"),
     "targets (drift, basis), all folds": ("bids_eeg2fmri.workflow.training", "learn_targets"),
-    "network, all folds": ("bids_eeg2fmri.training.fitting", "Trainer.fit"),
-    "ridge baselines, all folds": ("bids_eeg2fmri.workflow.training", "predict_by_ridge"),
+    "network, all fits": ("bids_eeg2fmri.training.fitting", "Trainer.fit"),
+    "chance: models, surrogates": ("bids_eeg2fmri.workflow.participant", "ask_about_chance"),
+    "ridges, all fits": ("bids_eeg2fmri.workflow.training", "predict_by_ridge"),
     "scores and chance": ("bids_eeg2fmri.workflow.participant", "score"),
     "write series": ("bids_eeg2fmri.bids.derivatives", "Derivatives.write_bold"),
     "write samples": ("bids_eeg2fmri.bids.derivatives", "Derivatives.write_samples"),
@@ -81,8 +84,9 @@ def main():
         pid = os.fork()  # the simulator's memory is not the app's
         if pid == 0:
             simulation = Simulation(
-                n_participants=1, tasks=("rest",), duration_s=600, sfreq=5000, n_channels=64, grid=(64, 64, 30)
-            )
+                n_participants=1, tasks=("rest",), duration_s=600, sfreq=5000, n_channels=64, grid=(64, 64, 30),
+                gradient_uv=10_000, pulse_uv=80, scanner_ppm=15,
+            )  # fmt: skip
             simulate_dataset(dataset, simulation)
             os._exit(0)
         os.waitpid(pid, 0)

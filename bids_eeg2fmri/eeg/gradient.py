@@ -98,7 +98,9 @@ def remove_gradient_artifact(
     locked, first = in_step(signals, onset_s=onset_s, tr_s=tr_s)
     n = round(tr_s * locked.sfreq)
     sections = butter(2, HIGH_PASS_HZ, "highpass", fs=locked.sfreq, output="sos")
-    data = sosfiltfilt(sections, locked.data, axis=1).astype(np.float32)
+    # An ECG that was not connected has no artefact, and no say.
+    usable = np.isfinite(locked.data).all(1) & (np.ptp(locked.data, axis=1) > 0)
+    data = sosfiltfilt(sections, locked.data[usable], axis=1).astype(np.float32)
     # Whole volumes; the first stored one has number 0.
     low, high = -(-first // n), (first + data.shape[1]) // n
     inside = slice(low * n - first, high * n - first)
@@ -118,6 +120,7 @@ def remove_gradient_artifact(
         rest = of_channel - neighbours(of_channel, n_averaged)
         cleaned[channel] = rest - _repeated(rest, n_components)
     data[:, inside] = volumes.reshape(len(data), -1)
+    locked.data[usable] = data
     found = Gradient(
         ratio,
         True,
@@ -126,7 +129,7 @@ def remove_gradient_artifact(
         _over_others(scanned, cleaned, locked.sfreq, n_slices) if n_slices else (),
         *_spectra(scanned, cleaned, locked.sfreq),
     )
-    return replace(locked, data=data), found
+    return locked, found
 
 
 def in_step(signals: Signals, *, onset_s: float, tr_s: float) -> tuple[Signals, int]:

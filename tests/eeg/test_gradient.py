@@ -179,6 +179,19 @@ def test_components_take_what_a_moving_head_leaves_and_nothing_of_the_eeg():
     assert r.min() > 0.999
 
 
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_a_channel_that_holds_nothing_has_no_say(value, recorded):
+    true, raw = recorded
+    lost = np.full((1, raw.data.shape[1]), value, np.float32)
+    with_lost = Signals(np.vstack([raw.data, lost]), raw.sfreq, (*raw.channels, "ECG"))
+    cleaned, found = clean(with_lost)
+    expected, _ = clean(raw)
+    np.testing.assert_array_equal(cleaned.data[:-1], expected.data)
+    np.testing.assert_array_equal(cleaned.data[-1], np.full(cleaned.data.shape[1], value))
+    assert np.isfinite(found.ratio)
+    assert not clean(Signals(np.vstack([true.data, lost]), raw.sfreq, (*raw.channels, "ECG")))[1].corrected
+
+
 def test_templates_are_those_of_mne():
     rng = np.random.default_rng(4)
     n_volumes, n = 30, 50

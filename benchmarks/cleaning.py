@@ -1,0 +1,163 @@
+"""How well artefacts of the scanner go, in which time and memory: this package beside MNE's own functions, on the same file.
+
+    python benchmarks/cleaning.py [--channels N] [--minutes N] [--pulse UV]
+
+EEG at 5 kHz with gradients of 10 mV at 15 ppm between the clocks, and the pulse. The EEG that was simulated is known. Each
+method runs in a process of its own. MNE's average artefact subtraction works at the full rate; its volumes are those of the
+markers, to the next sample. Then comes its resampling, and its optimal basis sets at the beats that this package finds.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+LOWEST_SFREQ = 200.0
+COMMON = {"n_participants": 1, "tasks": ("rest",), "grid": (14, 17, 30), "scanner_ppm": 15.0, "lead_s": 14.3}
+
+
+def with_ours(raw, channels, alignment, n_slices):
+    from bids_eeg2fmri.eeg.downsampling import downsample
+    from bids_eeg2fmri.eeg.gradient import remove_gradient_artifact
+    from bids_eeg2fmri.eeg.pulse import find_heartbeats, remove_pulse_artifact
+
+    signals = downsample(raw, [*channels, "ECG"], lowest_sfreq=LOWEST_SFREQ)
+    signals, _ = remove_gradient_artifact(
+        signals,
+        onset_s=float(alignment.onsets_s[0]),
+        tr_s=alignment.tr_s,
+        n_volumes=len(alignment.onsets_s),
+        n_slices=n_slices,
+        n_averaged=30,
+    )
+    beats_s, source = find_heartbeats(signals, "ECG")
+    signals, _ = remove_pulse_artifact(signals, beats_s, source=source, keep=("ECG",))
+    return signals
+
+
+def with_mne(raw, channels, alignment, n_slices):
+    import mne
+
+    from bids_eeg2fmri.eeg.downsampling import Signals
+    from bids_eeg2fmri.eeg.heart import find_beats
+
+    raw = raw.copy().pick([*channels, "ECG"]).load_data(verbose="error")
+    events = np.rint(alignment.markers_s * raw.info["sfreq"]).astype(int)
+    raw = mne.preprocessing.remove_fmri_gradient_artifact(
+        raw, events, window=(15, 15), tr_tol=2, picks=[*channels, "ECG"], copy=False
+    )
+    raw.resample(LOWEST_SFREQ, verbose="error").filter(0.5, None, verbose="error")
+    beats_s = find_beats(raw.get_data(picks=["ECG"])[0], LOWEST_SFREQ)
+    raw = mne.preprocessing.apply_pca_obs(raw, picks=channels, qrs_times=beats_s, copy=False)
+    return Signals(raw.get_data().astype(np.float32), LOWEST_SFREQ, tuple(raw.ch_names))
+
+
+METHODS = {"bids_eeg2fmri": with_ours, "mne": with_mne}
+
+
+def plan(dataset: Path):
+    from bids_eeg2fmri.workflow.plan import plan_participant
+
+    [planned] = plan_participant(dataset, "01")
+    return planned
+
+
+def measure(method: str, folder: Path) -> dict:
+    """Clean the raw file; compare it with the EEG as it was simulated."""
+    from bids_eeg2fmri.bids.reading import read_eeg
+    from bids_eeg2fmri.bids.reading.bold import read_bold_header
+
+    planned = plan(folder / "raw")
+    eeg, alignment = read_eeg(planned.recording), planned.alignment
+    n_slices = read_bold_header(planned.recording.bold, planned.recording.bold_metadata).slice_groups
+    import mne.preprocessing  # not counted: its import is lazy
+
+    mne.preprocessing.apply_pca_obs  # noqa: B018
+    before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    started = time.perf_counter()
+    cleaned = METHODS[method](eeg.raw, eeg.channels, alignment, n_slices)
+    seconds = time.perf_counter() - started
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return {"s": seconds, "peak MB": peak_mb, "MB before": before_mb} | judge(cleaned, folder, alignment, n_slices)
+
+
+def judge(cleaned, folder: Path, alignment, n_slices: int) -> dict:
+    from scipy.signal import butter, sosfiltfilt
+
+    from bids_eeg2fmri.bids.reading import read_eeg
+    from bids_eeg2fmri.eeg.downsampling import downsample
+    from bids_eeg2fmri.eeg.gradient import in_step
+
+    inner = slice(16, len(alignment.onsets_s) - 16)  # MNE leaves the first and last volumes of its window as they are
+    sections = butter(3, (1, 40), "bandpass", fs=LOWEST_SFREQ, output="sos")
+    tables = {}
+    for name in ("raw", "clean"):
+        eeg = read_eeg(plan(folder / name).recording)
+        tables[name] = downsample(eeg.raw, eeg.channels, lowest_sfreq=LOWEST_SFREQ)
+    tables["cleaned"] = cleaned.of(tables["raw"].channels)
+    harmonic, volumes = {}, {}
+    for name, signals in tables.items():
+        locked, first = in_step(signals, onset_s=float(alignment.onsets_s[0]), tr_s=alignment.tr_s)
+        n = round(alignment.tr_s * locked.sfreq)
+        data = sosfiltfilt(sections, locked.data)[:, -first : -first + len(alignment.onsets_s) * n]
+        volumes[name] = data.reshape(len(data), -1, n)[:, inner]
+        power = np.abs(np.fft.rfft(volumes[name].reshape(len(data), -1))) ** 2
+        for what, parts in (("volume", 1), ("slice", n_slices)):
+            harmonics = np.arange(parts, int(40 * alignment.tr_s), parts)
+            harmonic[name, what] = power[:, harmonics[harmonics > 2 * alignment.tr_s] * volumes[name].shape[1]].sum(1)
+    r = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(volumes["cleaned"], volumes["clean"], strict=True)]
+    told = {"r median": float(np.median(r)), "r worst": float(np.min(r))}
+    for what in ("volume", "slice"):
+        told[f"{what} dB"] = float(np.median(10 * np.log10(harmonic["cleaned", what] / harmonic["raw", what])))
+    beats_s = np.loadtxt(next((folder / "raw_truth").glob("*_heart.tsv")), skiprows=1)
+    locked_to = {}
+    for name, signals in tables.items():
+        data = sosfiltfilt(sections, signals.data)
+        where = np.rint((beats_s - signals.start_s) * signals.sfreq).astype(int)
+        low, high = (float(alignment.onsets_s[k]) * signals.sfreq for k in (16, -16))
+        where = where[(where > low) & (where < high)][:, None] + np.arange(int(0.7 * signals.sfreq))
+        locked_to[name] = np.median([of[where].mean(0).var() for of in data])
+    told["heartbeat variance left %"] = float(100 * locked_to["cleaned"] / locked_to["raw"])
+    return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--channels", type=int, default=64, help="ECG included")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--pulse", type=float, default=100.0, help="height in uV")
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure[0], Path(options.measure[1]))))
+        return
+    from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        common = COMMON | {"n_channels": options.channels, "duration_s": 60 * options.minutes}
+        simulate_dataset(
+            folder / "raw", Simulation(**common, sfreq=5000.0, gradient_uv=10_000.0, pulse_uv=options.pulse)
+        )
+        simulate_dataset(folder / "clean", Simulation(**common, sfreq=1000.0))
+        rows = {}
+        for method in METHODS:
+            command = [sys.executable, __file__, "--measure", method, name]
+            told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            rows[method] = json.loads(told.splitlines()[-1])  # MNE prints as well
+    minutes = options.minutes + (COMMON["lead_s"] + 10) / 60
+    names = list(rows["mne"])
+    print(f"| method | {' | '.join(names)} | s per recorded minute |\n|---|{'---|' * (len(names) + 1)}")
+    for method, row in rows.items():
+        cells = [f"{row[name]:.3f}" if name.startswith("r ") else f"{row[name]:.1f}" for name in names]
+        print(f"| {method} | {' | '.join(cells)} | {row['s'] / minutes:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
