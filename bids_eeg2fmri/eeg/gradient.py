@@ -146,6 +146,9 @@ def in_step(signals: Signals, *, onset_s: float, tr_s: float) -> tuple[Signals, 
     n = round(tr_s * signals.sfreq)
     sfreq = n / tr_s
     first = int(np.ceil((signals.start_s - onset_s) * sfreq - 1e-6))
+    offset = (signals.start_s - onset_s) * sfreq - first
+    if abs(sfreq / signals.sfreq - 1) < 1e-9 and abs(offset) < 1e-6:  # it is in step
+        return replace(signals, data=signals.data.copy()), first
     last = int(np.floor((signals.end_s - 1 / signals.sfreq - onset_s) * sfreq + 1e-6))
     position = (onset_s + np.arange(first, last + 1) / sfreq - signals.start_s) * signals.sfreq
     whole = np.floor(position).astype(int)

@@ -14,9 +14,10 @@ from bids_eeg2fmri.bold.grid import Grid
 from bids_eeg2fmri.bold.masking import brain_mask
 from bids_eeg2fmri.config import Settings, SpectrumSettings
 from bids_eeg2fmri.eeg.alignment import Alignment
+from bids_eeg2fmri.eeg.cleaning import remove_scanner_artifacts
 from bids_eeg2fmri.eeg.downsampling import Signals, downsample
-from bids_eeg2fmri.eeg.gradient import Gradient, remove_gradient_artifact
-from bids_eeg2fmri.eeg.pulse import Pulse, find_heartbeats, remove_pulse_artifact
+from bids_eeg2fmri.eeg.gradient import Gradient
+from bids_eeg2fmri.eeg.pulse import Pulse
 from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
 from bids_eeg2fmri.errors import InputDataError, ModelError
 from bids_eeg2fmri.workflow.body import describe_heart, describe_motion
@@ -244,10 +245,7 @@ def _transform(
         raise InputDataError(f"{recording.eeg}: {error}") from None
     gradient = pulse = None
     if alignment is not None and cleaning is not None:
-        if cleaning.gradient.correct == "auto":
-            signals, gradient = _remove_gradients(recording, signals, alignment, cleaning, n_slices)
-        if cleaning.pulse.correct == "auto":
-            signals, pulse = _remove_pulse(recording, signals, ecg, cleaning)
+        signals, gradient, pulse = _clean(recording, signals, alignment, ecg, cleaning, n_slices)
     if recording.bold is not None:
         cardiac = describe_heart(recording, signals, ecg, onsets_s, tr_s)
     signals = signals.of(channels)
@@ -268,45 +266,40 @@ def _transform(
     return OfEeg(spectrum, step_s, cardiac, gradient, pulse)
 
 
-def _remove_gradients(
-    recording: Recording, signals: Signals, alignment: Alignment, cleaning: Settings, n_slices: int | None
-) -> tuple[Signals, Gradient]:
-    """Subtract the artefact of the gradients, if there is any, and say so."""
-    signals, gradient = remove_gradient_artifact(
+def _clean(
+    recording: Recording,
+    signals: Signals,
+    alignment: Alignment,
+    ecg: str | None,
+    settings: Settings,
+    n_slices: int | None,
+) -> tuple[Signals, Gradient | None, Pulse | None]:
+    """Subtract the artefacts of the scanner as the settings have it, and say what was found."""
+    signals, gradient, pulse = remove_scanner_artifacts(
         signals,
-        onset_s=float(alignment.onsets_s[0]),
+        onsets_s=alignment.onsets_s,
         tr_s=alignment.tr_s,
-        n_volumes=len(alignment.onsets_s),
         n_slices=n_slices,
-        n_averaged=cleaning.gradient.n_averaged,
-        n_components=cleaning.gradient.n_components,
+        ecg=ecg,
+        gradient=settings.gradient.correct == "auto",
+        pulse=settings.pulse.correct == "auto",
+        n_averaged=settings.gradient.n_averaged,
+        gradient_components=settings.gradient.n_components,
+        pulse_components=settings.pulse.n_components,
     )
-    if gradient.corrected:
-        before, after = gradient.volume_db
+    if gradient is not None and gradient.corrected:
         logger.info(
             "%s: gradient artefact subtracted from %d volumes; at their harmonics %.0f dB over the EEG before, %.0f dB after",
-            recording.name, gradient.n_volumes, before, after,
+            recording.name, gradient.n_volumes, *gradient.volume_db,
         )  # fmt: skip
-    return signals, gradient
-
-
-def _remove_pulse(recording: Recording, signals: Signals, ecg: str | None, cleaning: Settings) -> tuple[Signals, Pulse]:
-    """Subtract the artefact of the pulse, if there is any, and say so."""
-    try:
-        beats_s, source = find_heartbeats(signals, ecg)
-    except InputDataError as error:
-        logger.info("%s: no heartbeats, so no artefact of the pulse was looked for (%s)", recording.name, error)
-        return signals, Pulse(reason=str(error))
-    keep = () if ecg is None else (ecg,)
-    signals, pulse = remove_pulse_artifact(
-        signals, beats_s, source=source, keep=keep, n_components=cleaning.pulse.n_components
-    )
-    if pulse.corrected:
+    if pulse is not None and pulse.corrected:
         logger.info(
             "%s: pulse artefact subtracted at %d heartbeats (%s); locked to them %.1f uV before, %.1f uV after",
-            recording.name, pulse.n_beats, source, *pulse.locked_uv,
+            recording.name, pulse.n_beats, pulse.source, *pulse.locked_uv,
         )  # fmt: skip
-    return signals, pulse
+    elif pulse is not None and pulse.reason:
+        logger.info("%s: no artefact of the pulse was looked for (%s)", recording.name, pulse.reason)
+    return signals, gradient, pulse
 
 
 def _tell(recording: Recording, alignment: Alignment) -> None:

@@ -1,0 +1,80 @@
+"""Both artefacts together: each would stay in the EEG a little through what is done against the other."""
+
+import numpy as np
+import pytest
+from scipy.signal import butter, sosfiltfilt
+
+from bids_eeg2fmri.eeg.cleaning import remove_scanner_artifacts
+from bids_eeg2fmri.eeg.downsampling import Signals
+from bids_eeg2fmri.eeg.gradient import remove_gradient_artifact
+from bids_eeg2fmri.eeg.pulse import find_heartbeats, remove_pulse_artifact
+from bids_eeg2fmri.testing.scanner import gradient_artifact, pulse_artifact
+
+SFREQ, N_CHANNELS, N_VOLUMES, TR_S, ONSET_S = 200.0, 12, 90, 2.0, 8.0
+NAMES = (*(f"E{number}" for number in range(N_CHANNELS)), "ECG")
+ANGLES = np.arange(N_CHANNELS)
+POSITIONS_M = np.stack([0.07 * np.cos(ANGLES), 0.08 * np.sin(ANGLES), np.full(N_CHANNELS, 0.05)], 1)
+SCAN = {"onsets_s": ONSET_S + TR_S * np.arange(N_VOLUMES), "tr_s": TR_S, "n_slices": 20}
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """EEG as it is, and as it is recorded."""
+    rng = np.random.default_rng(0)
+    n = round((ONSET_S + N_VOLUMES * TR_S + 10) * SFREQ)
+    times = np.arange(n) / SFREQ
+    hz = np.fft.rfftfreq(n, 1 / SFREQ)
+    eeg = np.fft.irfft(np.fft.rfft(rng.standard_normal((N_CHANNELS, n))) / np.sqrt(np.maximum(hz, 0.5)), n)
+    beats_s = np.cumsum(rng.normal(0.9, 0.05, 220)) + 0.3
+    beats_s = beats_s[beats_s < times[-1] - 1]
+    ecg = 1e-3 * sum(np.exp(-0.5 * ((times - beat) / 0.012) ** 2) for beat in beats_s)
+    true = np.vstack([15e-6 * eeg / eeg.std(), ecg + 1e-5 * rng.standard_normal(n)])
+    scanner = gradient_artifact(
+        n, SFREQ, start_s=ONSET_S, tr_s=TR_S, nominal_tr_s=TR_S, n_volumes=N_VOLUMES, n_slices=20, n_channels=N_CHANNELS + 1,
+        peak_v=5e-3, rng=rng,
+    )  # fmt: skip
+    pulse = pulse_artifact(times, beats_s, POSITIONS_M, peak_v=100e-6, rng=rng)
+    raw = true + scanner + np.vstack([pulse, np.zeros(n)])
+    return [Signals(data.astype(np.float32), SFREQ, NAMES) for data in (true, raw)]
+
+
+def agreement(cleaned, true):
+    """r of each EEG channel, from 1 to 40 Hz, during the volumes."""
+    sections = butter(3, (1, 40), "bandpass", fs=SFREQ, output="sos")
+    during = slice(round(ONSET_S * SFREQ), round((ONSET_S + N_VOLUMES * TR_S) * SFREQ))
+    pairs = zip(*(sosfiltfilt(sections, of.data[:-1])[:, during] for of in (cleaned, true)), strict=True)
+    return np.array([np.corrcoef(a, b)[0, 1] for a, b in pairs])
+
+
+def test_both_go_and_better_than_one_after_the_other(recorded):
+    true, raw = recorded
+    cleaned, gradient, pulse = remove_scanner_artifacts(raw, **SCAN, ecg="ECG")
+    assert gradient.corrected
+    assert pulse.corrected
+    in_turn, _ = remove_gradient_artifact(raw, onset_s=ONSET_S, tr_s=TR_S, n_volumes=N_VOLUMES, n_averaged=30)
+    beats_s, source = find_heartbeats(in_turn, "ECG")
+    in_turn, _ = remove_pulse_artifact(in_turn, beats_s, source=source, keep=("ECG",))
+    r, r_in_turn = (np.median(agreement(of, true)) for of in (cleaned, in_turn))
+    assert r > 0.9
+    assert r > r_in_turn + 0.02
+
+
+def test_what_is_not_asked_for_is_not_done(recorded):
+    _, raw = recorded
+    gradient_only, gradient, pulse = remove_scanner_artifacts(raw, **SCAN, ecg="ECG", pulse=False)
+    assert gradient.corrected
+    assert pulse is None
+    assert gradient_only.data[:-1].std() < 0.2 * raw.data[:-1].std()
+    same, gradient, pulse = remove_scanner_artifacts(raw, **SCAN, ecg="ECG", gradient=False, pulse=False)
+    assert (same, gradient, pulse) == (raw, None, None)
+
+
+def test_clean_eeg_is_left_alone_and_what_was_found_is_told(recorded):
+    true, _ = recorded
+    same, gradient, pulse = remove_scanner_artifacts(true, **SCAN, ecg="ECG")
+    assert same is true
+    assert (gradient.corrected, pulse.corrected) == (False, False)
+    assert pulse.source == "ECG"
+    same, _, pulse = remove_scanner_artifacts(true.of(NAMES[:-1]), **SCAN)
+    assert pulse.source == ""
+    assert pulse.reason.startswith("no ECG channel that is not marked as bad; EEG: expected")
