@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import butter, fftconvolve, firwin, sosfilt
 
-from bids_eeg2fmri.eeg import gradient
+from bids_eeg2fmri.eeg import scans
 from bids_eeg2fmri.eeg.scans import find_scans
 
 FINE_HZ = 20_000
@@ -324,7 +324,7 @@ def test_an_electrode_that_pops_before_the_start_is_not_the_start(raw_of):
 def test_the_length_of_the_stretches_changes_nothing(sfreq, monkeypatch, raw_of):
     recording = Recording(duration_s=21.4321, sfreq=sfreq, n_channels=3).scan(runs=[(4.4, 6)])
     (at_once,) = recording.find(raw_of)
-    monkeypatch.setattr(gradient, "CHUNK_S", 0.77)
+    monkeypatch.setattr(scans, "CHUNK_S", 0.77)
     np.testing.assert_allclose(recording.find(raw_of), [at_once], rtol=1e-12)
 
 
