@@ -43,7 +43,8 @@ class Gradient:
     spectra_db : tuple of two tuples of float
         Power of the median channel in dB re 1 uV^2/Hz, before and after.
 
-    All tuples are empty where nothing was corrected; ``slice_db`` also where the number of slices is not known.
+    All tuples are empty where nothing was corrected; ``slice_db`` also where the number of slices is not known, or is
+    more than 40 a second.
     """
 
     ratio: float
@@ -62,7 +63,7 @@ def remove_gradient_artifact(
     tr_s: float,
     n_volumes: int,
     n_slices: int | None = None,
-    n_averaged: int = 24,
+    n_averaged: int = 30,
     n_components: int = 4,
 ) -> tuple[Signals, Gradient]:
     """Subtract from each volume the mean of its neighbours [1]_, and what varies most in the rest [2]_.
@@ -118,7 +119,8 @@ def remove_gradient_artifact(
     cleaned = volumes[:, begin:end]  # a view: what is written here is in the data
     for channel, of_channel in enumerate(scanned):
         rest = of_channel - neighbours(of_channel, n_averaged)
-        cleaned[channel] = rest - _repeated(rest, n_components)
+        courses = exceeding(rest, n_components)
+        cleaned[channel] = rest - (rest @ courses.T) @ courses
     data[:, inside] = volumes.reshape(len(data), -1)
     locked.data[usable] = data
     found = Gradient(
@@ -183,16 +185,8 @@ def _scanned(volumes: np.ndarray, common: np.ndarray, begin: int, end: int) -> t
     return begin, end
 
 
-def _repeated(rest: np.ndarray, n_components: int) -> np.ndarray:
-    """What volumes share in the largest components of the rest."""
-    if not n_components:
-        return np.zeros_like(rest)
-    kept = exceeding(rest, n_components)
-    return kept @ (kept.T @ rest)
-
-
 def exceeding(epochs: np.ndarray, n_components: int) -> np.ndarray:
-    """Tell the components that epochs share from EEG: they vary more than they would if each epoch had its own time.
+    """Find courses in which epochs differ more than they would if each epoch had its own time: artefact, not EEG.
 
     Parameters
     ----------
@@ -202,26 +196,40 @@ def exceeding(epochs: np.ndarray, n_components: int) -> np.ndarray:
 
     Returns
     -------
-    array of shape (epochs, components)
-        Their directions, orthonormal.
+    array of shape (components, samples)
+        Orthonormal.
 
     References
     ----------
     Horn, J. L. (1965). A rationale and test for the number of factors in factor analysis. Psychometrika 30, 179-185.
     """
-    values, vectors = np.linalg.eigh(epochs @ epochs.T)
-    shifts = np.random.default_rng(0).integers(0, epochs.shape[1], len(epochs))
-    turned = epochs[np.arange(len(epochs))[:, None], (np.arange(epochs.shape[1]) - shifts[:, None]) % epochs.shape[1]]
-    by_chance = MARGIN * np.linalg.eigvalsh(turned @ turned.T)[-1]
-    return vectors[:, -n_components:][:, values[-n_components:] > by_chance]
+    n_epochs, n_samples = epochs.shape
+    if not n_components:
+        return np.zeros((0, n_samples), epochs.dtype)
+    shifts = np.random.default_rng(0).integers(0, n_samples, (n_epochs, 1))
+    turned = epochs[np.arange(n_epochs)[:, None], (np.arange(n_samples) - shifts) % n_samples]
+    # Of hours there are many more epochs than samples, of minutes fewer: the smaller table has the same components.
+    tall = n_epochs > n_samples
+    scatter, by_chance = (of.T @ of if tall else of @ of.T for of in (epochs, turned))
+    limit = MARGIN * float(np.linalg.eigvalsh(by_chance).max())
+    values, vectors = np.linalg.eigh(scatter)
+    exceeds = np.flatnonzero(values > limit)[-n_components:]
+    kept = vectors[:, exceeds]
+    courses = kept if tall else epochs.T @ kept
+    return (courses / np.linalg.norm(courses, axis=0)).T
 
 
-def _over_others(before: np.ndarray, after: np.ndarray, sfreq: float, n_parts: int) -> tuple[float, float]:
-    """Power at the harmonics of 1 / n_parts of a volume from 2 to 40 Hz over that beside them in clean EEG, in dB."""
+def _over_others(before: np.ndarray, after: np.ndarray, sfreq: float, n_parts: int) -> tuple[float, ...]:
+    """Power at the harmonics of 1 / n_parts of a volume from 2 to 40 Hz over that beside them in clean EEG, in dB.
+
+    Empty where there are none.
+    """
     n_volumes, n = before.shape[1:]
     harmonics = np.arange(1, n // 2) * n_parts
     hz = harmonics * sfreq / n
     bins = harmonics[(hz >= 2) & (hz <= 40)] * n_volumes
+    if not len(bins):
+        return ()
     beside = bins[:, None] + np.array([-3, -2, 2, 3])
     powers = []
     for volumes in (before, after):

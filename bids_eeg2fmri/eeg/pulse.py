@@ -141,7 +141,7 @@ def remove_pulse_artifact(
     for channel, mean in enumerate(common):
         epochs = data[channel][where]
         epochs -= epochs.mean(1, keepdims=True)
-        basis = np.stack([mean - mean.mean(), *_components(epochs - (mean - mean.mean()), n_components)])
+        basis = np.stack([mean - mean.mean(), *exceeding(epochs - (mean - mean.mean()), n_components)])
         fitted = np.linalg.lstsq(basis.T, epochs.T, rcond=None)[0].T @ basis
         data[channel] -= np.bincount(where.ravel(), (weight * fitted).ravel(), data.shape[1]) / total
         after[channel] = data[channel][where].mean(0)
@@ -156,13 +156,6 @@ def _compare(data: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, float]:
     common = np.stack([of_channel[where].mean(0) for of_channel in data])
     rest = np.array([np.std(of_channel[where] - mean) for of_channel, mean in zip(data, common, strict=True)])
     return common, float(np.median(common.std(1) / np.where(rest > 0, rest, 1)))
-
-
-def _components(rest: np.ndarray, n_components: int) -> np.ndarray:
-    """Courses over a beat in which beats differ, (components, samples)."""
-    if not n_components:
-        return np.zeros((0, rest.shape[1]))
-    return exceeding(rest, n_components).T @ rest
 
 
 def _refine(course: np.ndarray, sfreq: float, beats: np.ndarray) -> np.ndarray:

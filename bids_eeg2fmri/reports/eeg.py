@@ -82,7 +82,7 @@ def draw_artefact(gradient: Mapping[str, Any]) -> Picture:
 def describe_artefact(gradient: Mapping[str, Any]) -> str:
     """Say what was found of the artefact of the gradients, and what became of it."""
     ratio = gradient.get("ratio")
-    if ratio is None:
+    if ratio is None or np.isnan(ratio):
         return "not looked for: too few volumes"
     if not gradient.get("corrected"):
         return (
@@ -107,7 +107,7 @@ def describe_pulse(pulse: Mapping[str, Any]) -> str:
     if pulse.get("corrected"):
         before, after = pulse["locked_uv"]
         return f"subtracted, {by}; locked to them {number(before, 1)} µV before, {number(after, 1)} µV after"
-    if pulse.get("ratio") is None:
+    if pulse.get("ratio") is None or np.isnan(pulse["ratio"]):
         return f"not looked for: {by} are too few"
     return f"none to speak of, {by}: what they have in common is {number(pulse['ratio'])} of the rest; the EEG was left as it is"
 

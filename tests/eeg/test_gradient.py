@@ -7,7 +7,7 @@ from mne.preprocessing import GradientRemover
 from scipy.signal import butter, detrend, resample_poly, sosfiltfilt, welch
 
 from bids_eeg2fmri.eeg.downsampling import Signals, downsample
-from bids_eeg2fmri.eeg.gradient import in_step, neighbours, remove_gradient_artifact
+from bids_eeg2fmri.eeg.gradient import exceeding, in_step, neighbours, remove_gradient_artifact
 from bids_eeg2fmri.testing.scanner import gradient_artifact
 
 SFREQ, N_CHANNELS, N_VOLUMES, N_SLICES, TR_S = 5000.0, 6, 60, 20, 2.0
@@ -190,6 +190,27 @@ def test_a_channel_that_holds_nothing_has_no_say(value, recorded):
     np.testing.assert_array_equal(cleaned.data[-1], np.full(cleaned.data.shape[1], value))
     assert np.isfinite(found.ratio)
     assert not clean(Signals(np.vstack([true.data, lost]), raw.sfreq, (*raw.channels, "ECG")))[1].corrected
+
+
+def test_slices_that_are_too_fast_have_no_harmonics_to_tell_of(recorded):
+    _, raw = recorded
+    _, found = clean(raw, n_slices=100)  # 50 a second
+    assert found.slice_db == ()
+    assert len(found.volume_db) == 2
+
+
+@pytest.mark.parametrize("n_epochs", [40, 200])
+def test_components_are_those_that_exceed_chance_however_many_epochs_there_are(n_epochs):
+    rng = np.random.default_rng(5)
+    course = np.sin(np.arange(90) / 5) / np.sqrt(45)
+    noise = rng.standard_normal((n_epochs, 90))
+    epochs = (noise + 12 * rng.standard_normal((n_epochs, 1)) * course).astype(np.float32)
+    courses = exceeding(epochs, 4)
+    assert courses.shape == (1, 90)
+    assert abs(courses[0] @ course) > 0.97
+    assert np.linalg.norm(courses[0]) == pytest.approx(1)
+    assert exceeding(noise, 4).shape == (0, 90)
+    assert exceeding(epochs, 0).shape == (0, 90)
 
 
 def test_templates_are_those_of_mne():
