@@ -89,6 +89,20 @@ class PulseSettings:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class BadChannelSettings:
+    """``[bad_channels]``: EEG channels that tell nothing of the brain, beside those that channels.tsv marks.
+
+    Attributes
+    ----------
+    correct : str
+        "auto" finds them and interpolates them, or leaves them out where positions are not known; "never" takes every channel
+        as it is, and refuses one that never changes or holds no numbers.
+    """
+
+    correct: Literal["auto", "never"] = "auto"
+
+
+@dataclass(frozen=True, config=_STRICT)
 class SpectrumSettings:
     """``[spectrum]``: power of the EEG.
 
@@ -199,6 +213,7 @@ class Settings:
     alignment: AlignmentSettings = AlignmentSettings()
     gradient: GradientSettings = GradientSettings()
     pulse: PulseSettings = PulseSettings()
+    bad_channels: BadChannelSettings = BadChannelSettings()
     spectrum: SpectrumSettings = SpectrumSettings()
     window: WindowSettings = WindowSettings()
     bold: BoldSettings = BoldSettings()

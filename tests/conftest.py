@@ -154,6 +154,40 @@ def hash_of(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def write_eeg_anew(dataset: Path, change) -> None:
+    """Write the EEG anew, as float, with changed values."""
+    import mne
+    import numpy as np
+    import pybv
+
+    path = dataset / "sub-01" / "eeg" / "sub-01_task-rest_eeg.vhdr"
+    raw = mne.io.read_raw_brainvision(path, verbose="error")
+    events = [
+        {"onset": round(onset * raw.info["sfreq"]), "type": "Response", "description": 128}
+        for onset, code in zip(raw.annotations.onset, raw.annotations.description, strict=True)
+        if code.endswith("R128")
+    ]
+    data = raw.get_data()
+    change(data, raw.ch_names)
+    folder = path.parent / "new"
+    pybv.write_brainvision(
+        data=np.nan_to_num(data),
+        sfreq=raw.info["sfreq"],
+        ch_names=raw.ch_names,
+        fname_base=path.stem,
+        folder_out=str(folder),
+        events=events,
+        fmt="binary_float32",
+    )
+    if np.isnan(data).any():  # pybv does not write them, amplifiers' software does
+        stored = np.fromfile(folder / f"{path.stem}.eeg", dtype="<f4").reshape(-1, len(raw.ch_names))
+        stored[np.isnan(data).T] = np.nan
+        stored.tofile(folder / f"{path.stem}.eeg")
+    for file in folder.iterdir():
+        shutil.move(file, path.parent / file.name)
+    folder.rmdir()
+
+
 @pytest.fixture(scope="session")
 def app() -> Callable[..., Result]:
     return run_app
@@ -167,6 +201,11 @@ def on_terminal() -> Callable[..., OnTerminal]:
 @pytest.fixture(scope="session")
 def hash_files() -> Callable[[Path], dict[str, str]]:
     return hash_of
+
+
+@pytest.fixture(scope="session")
+def rewrite_eeg() -> Callable[..., None]:
+    return write_eeg_anew
 
 
 @pytest.fixture(scope="session")

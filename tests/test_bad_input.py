@@ -53,39 +53,6 @@ def edit_bold(dataset: Path, change) -> None:
     nib.Nifti1Image(change(data), image.affine).to_filename(path)
 
 
-def rewrite_eeg(dataset: Path, change) -> None:
-    """Write the EEG anew, as float, with changed values."""
-    import mne
-    import pybv
-
-    path = the(dataset, f"{EEG}.vhdr")
-    raw = mne.io.read_raw_brainvision(path, verbose="error")
-    events = [
-        {"onset": round(onset * raw.info["sfreq"]), "type": "Response", "description": 128}
-        for onset, code in zip(raw.annotations.onset, raw.annotations.description, strict=True)
-        if code.endswith("R128")
-    ]
-    data = raw.get_data()
-    change(data, raw.ch_names)
-    folder = path.parent / "new"
-    pybv.write_brainvision(
-        data=np.nan_to_num(data),
-        sfreq=raw.info["sfreq"],
-        ch_names=raw.ch_names,
-        fname_base=path.stem,
-        folder_out=str(folder),
-        events=events,
-        fmt="binary_float32",
-    )
-    if np.isnan(data).any():  # pybv does not write them, amplifiers' software does
-        stored = np.fromfile(folder / f"{path.stem}.eeg", dtype="<f4").reshape(-1, len(raw.ch_names))
-        stored[np.isnan(data).T] = np.nan
-        stored.tofile(folder / f"{path.stem}.eeg")
-    for file in folder.iterdir():
-        shutil.move(file, path.parent / file.name)
-    folder.rmdir()
-
-
 # ------------------------------------------------------------------------------------------------------ missing modalities
 
 
@@ -264,14 +231,17 @@ def test_eeg_that_was_cut_short_is_named(told_by, copy, refused):
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0])
-def test_a_channel_without_a_signal_is_named(value, copy, refused):
+def test_a_channel_without_a_signal_is_named_where_bad_ones_are_not_to_be_replaced(
+    value, copy, refused, tmp_path, rewrite_eeg
+):
     dataset = copy()
 
     def change(data, names):
         data[names.index("C3"), 1000 if np.isnan(value) else slice(None)] = value
 
     rewrite_eeg(dataset, change)
-    line = refused(dataset, 65)
+    (tmp_path / "as_it_is.toml").write_text('[bad_channels]\ncorrect = "never"\n')
+    line = refused(dataset, 65, "--config-file", tmp_path / "as_it_is.toml")
     found = "found NaN in C3" if np.isnan(value) else "found constant channels C3"
     assert f"{EEG}.vhdr: expected" in line
     assert found in line

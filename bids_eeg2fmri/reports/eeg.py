@@ -112,8 +112,20 @@ def describe_pulse(pulse: Mapping[str, Any]) -> str:
     return f"none to speak of, {by}: what they have in common is {number(pulse['ratio'])} of the rest; the EEG was left as it is"
 
 
+def describe_bad_channels(bad: Mapping[str, Any]) -> str:
+    """Say which channels were bad, why, and what became of them."""
+    reasons = bad.get("reasons") or {}
+    if not reasons:
+        return "none found"
+    told = "; ".join(f"{name} {reason}" for name, reason in reasons.items())
+    return f"{'interpolated from the others' if bad.get('interpolated') else 'left out'}: {told}"
+
+
 def describe_eeg(
-    spectrum: Mapping[str, Any], gradient: Mapping[str, Any] | None = None, pulse: Mapping[str, Any] | None = None
+    spectrum: Mapping[str, Any],
+    gradient: Mapping[str, Any] | None = None,
+    pulse: Mapping[str, Any] | None = None,
+    bad_channels: Mapping[str, Any] | None = None,
 ) -> list[tuple[str, str]]:
     """List what the artefacts and the mean spectrum tell about the EEG: (what is asked, answer)."""
     freqs, power, middle = _read(spectrum)
@@ -127,6 +139,7 @@ def describe_eeg(
     listed = ", ".join(f"{names[i]} ({number(distance[i], 1)} dB)" for i in far[:6])
     artefacts = [("Gradient artefact", describe_artefact(gradient))] if gradient else []
     artefacts += [("Pulse artefact", describe_pulse(pulse))] if pulse else []
+    artefacts += [("Bad channels", describe_bad_channels(bad_channels))] if bad_channels else []
     return [
         *artefacts,
         ("Channels", f"{len(names)}, {'all' if placed == len(names) else placed or 'none'} with a known position"),

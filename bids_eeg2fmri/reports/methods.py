@@ -192,6 +192,11 @@ def _eeg(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
             ),
             facts,
         )
+    if any((entry.get("bad_channels") or {}).get("interpolated") for entry in entries):
+        yield (
+            "Channels that held no signal, or were far larger than the others (robust deviation above 5 "
+            "[@bigdely2015]), were interpolated by spherical splines [@perrin1989]."
+        )
     if pulse:
         yield _say(
             "The artefact of the pulse was subtracted: the mean over heartbeats, moved to where the EEG resembled it most, and up "

@@ -226,7 +226,9 @@ def _add_pictures(
         spectrum = entry["spectrum"] if in_full else None
         entry |= {
             "extent": "full" if in_full else "brief" if in_brief else "none",
-            "quality": eeg.describe_eeg(entry["spectrum"], entry.get("gradient"), entry.get("pulse"))
+            "quality": eeg.describe_eeg(
+                entry["spectrum"], entry.get("gradient"), entry.get("pulse"), entry.get("bad_channels")
+            )
             if entry["spectrum"]
             else [],
             "alignment_picture": draw_alignment(entry) if in_full else None,

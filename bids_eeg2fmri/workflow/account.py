@@ -107,8 +107,8 @@ class Account:
                 # On the volumes' clock, beside the synthesized series.
                 self.file(p.recording, "events", self.derivatives.write_events(p.recording, p.events))
         spectrum = p.spectrum
-        found = {"gradient": p.gradient, "pulse": p.pulse}
-        entry |= {name: asdict(artefact) for name, artefact in found.items() if artefact is not None}
+        found = {"gradient": p.gradient, "pulse": p.pulse, "bad_channels": p.bad_channels}
+        entry |= {name: asdict(told) for name, told in found.items() if told is not None}
         entry["spectrum"] = {
             "freqs_hz": spectrum.freqs_hz.tolist(),
             "channels": list(spectrum.channels),

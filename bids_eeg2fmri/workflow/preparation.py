@@ -14,6 +14,7 @@ from bids_eeg2fmri.bold.grid import Grid
 from bids_eeg2fmri.bold.masking import brain_mask
 from bids_eeg2fmri.config import Settings, SpectrumSettings
 from bids_eeg2fmri.eeg.alignment import Alignment
+from bids_eeg2fmri.eeg.bad_channels import find_bad_channels, find_useless_channels, interpolate
 from bids_eeg2fmri.eeg.cleaning import remove_scanner_artifacts
 from bids_eeg2fmri.eeg.downsampling import Signals, downsample
 from bids_eeg2fmri.eeg.gradient import Gradient
@@ -28,6 +29,14 @@ logger = logging.getLogger(__name__)
 
 # EEG that is read before the first and after the last volume: more than the longest window and frame.
 EEG_BEFORE_S, EEG_AFTER_S = 75.0, 15.0
+
+
+@dataclass(frozen=True)
+class BadChannels:
+    """EEG channels that tell nothing of the brain: name to reason; and whether they were interpolated or left out."""
+
+    reasons: dict[str, str]
+    interpolated: bool
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,8 @@ class Prepared:
         What the body adds to the BOLD; None where it is unknown.
     gradient, pulse : Gradient, Pulse, or None
         Artefacts of the scanner in the EEG; None where they were not looked for.
+    bad_channels : BadChannels or None
+        None where they were not looked for.
     """
 
     recording: Recording
@@ -77,6 +88,7 @@ class Prepared:
     cardiac: np.ndarray | None = None
     gradient: Gradient | None = None
     pulse: Pulse | None = None
+    bad_channels: BadChannels | None = None
 
     @property
     def n_volumes(self) -> int:
@@ -162,7 +174,7 @@ def prepare(planned: Planned, sampling: Sampling, cleaning: Settings | None = No
         of_eeg.spectrum,
         of_eeg.step_s,
         fingerprint,
-        channel_positions(eeg.raw, channels),
+        channel_positions(eeg.raw, list(of_eeg.spectrum.channels)),
         alignment,
         grid,
         table,
@@ -172,6 +184,7 @@ def prepare(planned: Planned, sampling: Sampling, cleaning: Settings | None = No
         of_eeg.cardiac,
         of_eeg.gradient,
         of_eeg.pulse,
+        of_eeg.bad_channels,
     )
 
 
@@ -184,6 +197,7 @@ class OfEeg:
     cardiac: np.ndarray | None
     gradient: Gradient | None = None
     pulse: Pulse | None = None
+    bad_channels: BadChannels | None = None
 
 
 def prepare_eeg(
@@ -203,7 +217,7 @@ def _open_eeg(planned: Planned, sampling: Sampling) -> tuple[Eeg, list[str]]:
     if planned.error is not None:
         raise planned.error
     eeg = read_eeg(recording)
-    channels = _select_channels(recording, eeg.channels, sampling)
+    channels = _select_channels(recording, eeg, sampling)
     sfreq = eeg.raw.info["sfreq"]
     if sfreq < 2.5 * sampling.freqs_hz[-1]:
         raise InputDataError(
@@ -232,6 +246,7 @@ def _transform(
     recording, alignment = planned.recording, planned.alignment
     cardiac = None
     ecg = eeg.ecg if recording.bold is not None else None
+    looks_for_bad = cleaning is not None and cleaning.bad_channels.correct == "auto"
     try:
         signals = downsample(
             eeg.raw,
@@ -239,16 +254,22 @@ def _transform(
             lowest_sfreq=max(200.0, 2.5 * sampling.freqs_hz[-1]),
             start_s=float(onsets_s[0]) - EEG_BEFORE_S,
             stop_s=float(onsets_s[-1]) + tr_s + EEG_AFTER_S,
-            optional=() if ecg is None else (ecg,),
+            optional=(*(channels if looks_for_bad else ()), *(() if ecg is None else (ecg,))),
         )
     except InputDataError as error:
         raise InputDataError(f"{recording.eeg}: {error}") from None
-    gradient = pulse = None
+    useless = find_useless_channels(signals.of(channels)) if looks_for_bad else {}
+    for name in useless:
+        signals.data[signals.channels.index(name)] = 0  # or it would be in the way of all others
+    gradient = pulse = bad = None
     if alignment is not None and cleaning is not None:
         signals, gradient, pulse = _clean(recording, signals, alignment, ecg, cleaning, n_slices)
     if recording.bold is not None:
         cardiac = describe_heart(recording, signals, ecg, onsets_s, tr_s)
     signals = signals.of(channels)
+    if looks_for_bad:
+        marked = {name: "is marked as bad in channels.tsv" for name in channels if name in eeg.raw.info["bads"]}
+        signals, bad = _replace_bad(recording, signals, useless | marked, eeg, sampling)
     if sampling.lags_s is None:
         # Frames that end at the onsets themselves, whatever the repetition time and the drift between the clocks.
         tr_eeg = alignment.tr_s if alignment is not None else tr_s
@@ -260,10 +281,10 @@ def _transform(
         ends_s = np.unique(np.round(onsets_s[:, None] - np.array(sampling.lags_s), 6))
     spectrum = compute_spectrum(signals, ends_s, width_s=sampling.frame_s, freqs_hz=np.array(sampling.freqs_hz))
     logger.info(
-        "%s: %d channels at %g Hz, %d frames of %g s, %d volumes", recording.name, len(channels), eeg.raw.info["sfreq"],
+        "%s: %d channels at %g Hz, %d frames of %g s, %d volumes", recording.name, len(signals.channels), eeg.raw.info["sfreq"],
         len(spectrum.ends_s), sampling.frame_s, len(onsets_s),
     )  # fmt: skip
-    return OfEeg(spectrum, step_s, cardiac, gradient, pulse)
+    return OfEeg(spectrum, step_s, cardiac, gradient, pulse, bad)
 
 
 def _clean(
@@ -300,6 +321,38 @@ def _clean(
     elif pulse is not None and pulse.reason:
         logger.info("%s: no artefact of the pulse was looked for (%s)", recording.name, pulse.reason)
     return signals, gradient, pulse
+
+
+def _replace_bad(
+    recording: Recording, signals: Signals, known: dict[str, str], eeg: Eeg, sampling: Sampling
+) -> tuple[Signals, BadChannels]:
+    """Interpolate channels that tell nothing of the brain, or leave them out.
+
+    Raises
+    ------
+    InputDataError
+        If most channels are bad, or a model asks for one that can't be interpolated.
+    """
+    reasons = known | find_bad_channels(signals, known)
+    if not reasons:
+        return signals, BadChannels({}, interpolated=False)
+    told = "; ".join(f"{name} {reason}" for name, reason in list(reasons.items())[:6])
+    told += f"; and {len(reasons) - 6} more" if len(reasons) > 6 else ""
+    if len(reasons) > 0.5 * len(signals.channels):
+        raise InputDataError(
+            f"{recording.eeg}: expected EEG in most channels, found {len(reasons)} of {len(signals.channels)} bad: {told}; look at "
+            "the recording"
+        )
+    replaced = interpolate(signals, list(reasons), channel_positions(eeg.raw, list(signals.channels)))
+    if replaced is None and sampling.channels is not None:
+        raise InputDataError(
+            f"{recording.eeg}: expected positions to interpolate bad channels that the model asks for, found too few: {told}; add "
+            "electrodes.tsv"
+        )
+    logger.warning("%s: bad channels %s: %s", recording.name, "left out" if replaced is None else "interpolated", told)
+    if replaced is None:
+        return signals.of([name for name in signals.channels if name not in reasons]), BadChannels(reasons, False)
+    return replaced, BadChannels(reasons, True)
 
 
 def _tell(recording: Recording, alignment: Alignment) -> None:
@@ -364,14 +417,17 @@ def _restricted(prepared: Prepared, mask: np.ndarray, channels: tuple[str, ...])
     )
 
 
-def _select_channels(recording: Recording, available: list[str], sampling: Sampling) -> list[str]:
+def _select_channels(recording: Recording, eeg: Eeg, sampling: Sampling) -> list[str]:
+    """Those that are not marked as bad; those that a model asks for even if they are."""
+    available = eeg.channels
     if sampling.channels is None:
         if not available:
             raise InputDataError(
                 f"{recording.eeg}: expected EEG channels, found that all are marked as bad; check status in channels.tsv"
             )
         return available
-    missing = [channel for channel in sampling.channels if channel not in available]
+    there = {*available, *(name for name in eeg.raw.info["bads"] if name in eeg.raw.ch_names)}
+    missing = [channel for channel in sampling.channels if channel not in there]
     if missing:
         raise ModelError(
             f"{recording.eeg}: the model expects {len(sampling.channels)} channels, {len(missing)} of them not found here: "

@@ -96,6 +96,17 @@ def test_the_correction_of_the_gradient_artefact_is_told_where_there_was_one(bef
     assert "around it [@allen2000]. Log power" in methods_text(before)
 
 
+def test_bad_channels_are_told_where_they_were_interpolated(before):
+    before["recordings"] = [
+        {"name": "sub-01", "bad_channels": {"reasons": {"T7": "never changes"}, "interpolated": False}}
+    ]
+    assert "spherical splines" not in methods_text(before)
+    before["recordings"][0]["bad_channels"]["interpolated"] = True
+    text = methods_text(before)
+    assert "were interpolated by spherical splines [@perrin1989]." in text
+    assert keys_of(bibliography(text)) == cited_in(text)
+
+
 @pytest.mark.parametrize(
     ("by", "told"), [("run", "Every run was predicted"), ("session", "Every session was predicted")]
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.bids.recordings import Status
-from bids_eeg2fmri.reports.eeg import describe_artefact, describe_eeg, describe_pulse
+from bids_eeg2fmri.reports.eeg import describe_artefact, describe_bad_channels, describe_eeg, describe_pulse
 from bids_eeg2fmri.reports.maps import draw_glass_brain
 from bids_eeg2fmri.reports.methods import bibliography, methods_text
 from bids_eeg2fmri.reports.participant import participant_report
@@ -383,6 +383,14 @@ def test_what_became_of_the_pulse_artefact_is_told():
     assert describe_pulse(clean | {"ratio": None}) == "not looked for: 373 heartbeats by the EEG itself are too few"
     nothing = {"source": "", "n_beats": 0, "ratio": None, "corrected": False, "locked_uv": [], "reason": "ECG: a clock"}
     assert describe_pulse(nothing) == "not looked for, as no heartbeats were found (ECG: a clock)"
+
+
+def test_bad_channels_are_told_with_reasons():
+    found = {"reasons": {"T7": "is 12 times larger than usual", "Oz": "never changes"}, "interpolated": True}
+    told = "T7 is 12 times larger than usual; Oz never changes"
+    assert describe_bad_channels(found) == f"interpolated from the others: {told}"
+    assert describe_bad_channels(found | {"interpolated": False}) == f"left out: {told}"
+    assert describe_bad_channels({"reasons": {}, "interpolated": False}) == "none found"
 
 
 def test_the_gradient_artefact_is_shown_before_and_after(derivatives, written):

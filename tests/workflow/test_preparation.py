@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 
 import nibabel as nib
@@ -228,6 +229,7 @@ def test_raw_eeg_from_the_scanner_gives_the_power_of_clean_eeg(from_the_scanner,
     assert raw.pulse.corrected
     assert raw.pulse.source == "ECG"
     assert not clean.pulse.corrected
+    assert raw.bad_channels.reasons == clean.bad_channels.reasons == {}
     assert "gradient artefact subtracted from 75 volumes; at their harmonics" in caplog.text
     assert "pulse artefact subtracted at" in caplog.text
     # The frames of both end at the volumes.
@@ -253,3 +255,63 @@ def test_the_artefact_stays_where_it_is_said_to(from_the_scanner):
     more = np.median(as_it_is.spectrum.power - corrected.spectrum.power, axis=(0, 1))
     assert more.max() > 15  # at the slices
     assert more.min() < 3  # between them
+
+
+def break_channels(dataset, rewrite_eeg, *, positions=True):
+    """C3 is 20 times too large, C4 never changes, P3 holds a NaN."""
+
+    def change(data, names):
+        data[names.index("C3")] *= 20
+        data[names.index("C4")] = 0
+        data[names.index("P3"), 1000] = np.nan
+
+    rewrite_eeg(dataset, change)
+    if not positions:
+        for path in (dataset / "sub-01/eeg").glob("*_space-CapTrak_*"):
+            path.unlink()
+
+
+def test_bad_channels_are_interpolated_and_told(copy, rewrite_eeg, caplog):
+    planned = plan_of(copy, lambda dataset: break_channels(dataset, rewrite_eeg))
+    p = prepare(planned, SAMPLING, Settings())
+    assert list(p.bad_channels.reasons) == ["C4", "P3", "C3"]
+    assert p.bad_channels.reasons["C4"] == "never changes"
+    assert p.bad_channels.interpolated
+    assert "bad channels interpolated: C4 never changes; P3 holds values that are no numbers; C3 is" in caplog.text
+    assert len(p.spectrum.channels) == len(p.positions) == 11
+    sizes = p.spectrum.power.mean((0, 2))
+    assert np.ptp(sizes) < 12  # dB
+
+
+def test_bad_channels_without_positions_are_left_out_unless_a_model_asks_for_them(copy, rewrite_eeg):
+    planned = plan_of(copy, lambda dataset: break_channels(dataset, rewrite_eeg, positions=False))
+    p = prepare(planned, SAMPLING, Settings())
+    assert not p.bad_channels.interpolated
+    assert len(p.spectrum.channels) == len(p.positions) == 8
+    assert not {"C3", "C4", "P3"} & set(p.spectrum.channels)
+    with pytest.raises(InputDataError, match="expected positions to interpolate bad channels that the model asks for"):
+        prepare(planned, replace(SAMPLING, channels=("C4", "Fp1", "Fp2")), Settings())
+
+
+def test_a_channel_that_a_model_asks_for_is_interpolated_although_it_is_marked(copy):
+    def mark(dataset):
+        path = dataset / "sub-01/eeg/sub-01_task-rest_channels.tsv"
+        path.write_text(re.sub(r"^(C3\t.*)good$", r"\1bad", path.read_text(), flags=re.MULTILINE))
+
+    planned = plan_of(copy, mark)
+    assert "C3" not in prepare(planned, SAMPLING, Settings()).spectrum.channels
+    asked = ("C3", "Fp1", "Fp2", "F3", "F4", "C4", "P3", "P4", "O1", "O2")
+    p = prepare(planned, replace(SAMPLING, channels=asked), Settings())
+    assert p.spectrum.channels == asked
+    assert p.bad_channels.reasons == {"C3": "is marked as bad in channels.tsv"}
+    assert p.bad_channels.interpolated
+
+
+def test_where_most_channels_are_bad_there_is_no_eeg(copy, rewrite_eeg):
+    def change(dataset):
+        rewrite_eeg(dataset, lambda data, names: data[:7].fill(0))
+
+    with pytest.raises(
+        InputDataError, match=r"expected EEG in most channels, found 7 of 11 bad: Fp1 never changes; .* 1 more"
+    ):
+        prepare(plan_of(copy, change), SAMPLING, Settings())
