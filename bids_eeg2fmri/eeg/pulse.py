@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, sosfiltfilt
 
 from bids_eeg2fmri.eeg.downsampling import Signals
@@ -20,7 +21,7 @@ FEWEST_BEATS = 30
 # Over so long one beat's artefact fades into the next one's.
 FADE_S = 0.06
 # Where the artefact is largest, for beats that only the EEG tells of.
-BAND_HZ = (1.0, 8.0)
+BAND_HZ = (2.0, 8.0)
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,11 @@ def find_heartbeats(signals: Signals, ecg: str | None) -> tuple[np.ndarray, str]
         except InputDataError as error:
             reasons = [f"{ecg}: {error}"]
     eeg = [row for row, name in enumerate(signals.channels) if name != ecg]
+    # How large it is over time: slow waves of sleep are as regular as a heart, but hardly anything is left of them in the band.
+    course = _largest_course(signals.data[eeg], signals.sfreq)
+    size = np.sqrt(uniform_filter1d(course**2, max(1, round(0.15 * signals.sfreq))))
     try:
-        beats_s = find_beats(_largest_course(signals.data[eeg], signals.sfreq), signals.sfreq, kind="pulse")
+        beats_s = find_beats(size, signals.sfreq, kind="pulse")
     except InputDataError as error:
         raise InputDataError("; ".join([*reasons, f"EEG: {error}"])) from None
     return signals.start_s + beats_s - DELAY_S, "EEG"

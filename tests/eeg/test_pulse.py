@@ -134,6 +134,20 @@ def test_without_heartbeats_the_reasons_are_told(recorded):
         find_heartbeats(flat, "ECG")
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_slow_waves_of_sleep_are_no_heart(seed):
+    """Without an ECG, something as regular as a heart and larger than the EEG must not be taken for its artefact."""
+    true, _, _ = record(seed=seed)
+    rng = np.random.default_rng([seed, 1])
+    n = true.data.shape[1]
+    wandering = np.convolve(rng.standard_normal(n), np.hanning(400) / 20, "same")
+    phase = np.cumsum(2 * np.pi * (0.85 + 0.05 * wandering) / SFREQ)
+    waves = 60e-6 * (1 + 0.4 * np.sin(np.arange(n) / 9000)) * np.sin(phase)
+    asleep = replace(true, data=(true.data + np.outer([*np.linspace(0.5, 1, N_CHANNELS), 0], waves)).astype(np.float32))
+    with pytest.raises(InputDataError, match="EEG: expected"):
+        find_heartbeats(asleep.of(NAMES[:-1]), None)
+
+
 def test_few_beats_tell_nothing(recorded):
     _, raw, beats_s = recorded
     same, found = remove_pulse_artifact(raw, beats_s[:29], source="ECG")
