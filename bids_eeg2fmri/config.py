@@ -206,6 +206,19 @@ class EvaluationSettings:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class OutputSettings:
+    """``[output]``: what is written beside the synthesized BOLD.
+
+    Attributes
+    ----------
+    cleaned_eeg : bool
+        The EEG that spectra are computed from: cleaned, downsampled.
+    """
+
+    cleaned_eeg: bool = False
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Settings:
     """All settings of a run, by stage."""
 
@@ -219,6 +232,7 @@ class Settings:
     bold: BoldSettings = BoldSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    output: OutputSettings = OutputSettings()
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain nested values, as they go into JSON."""

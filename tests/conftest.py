@@ -43,6 +43,9 @@ patience = 3
 
 [evaluation]
 n_shifts = 150
+
+[output]
+cleaned_eeg = true
 """
 
 

@@ -7,12 +7,15 @@ import sys
 from fnmatch import fnmatch
 from pathlib import Path
 
+import mne
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
 from bids_eeg2fmri.bids.derivatives import Derivatives
+from bids_eeg2fmri.eeg.downsampling import Signals
+from bids_eeg2fmri.eeg.spectrum import compute_spectrum
 
 SUBJECTS = ("01", "02", "03")
 
@@ -117,6 +120,32 @@ def test_no_file_has_a_name_that_a_raw_dataset_could_have(group_run):
     for path in files:
         ignored = any(fnmatch(path.name, pattern) for pattern in patterns)
         assert "_desc-" in path.name or ignored, path
+
+
+@pytest.mark.parametrize("subject", ["01", "04"])
+def test_the_cleaned_eeg_is_what_spectra_were_computed_from(subject, participant_run):
+    folder = participant_run.output / f"sub-{subject}" / "eeg"
+    raw = mne.io.read_raw_brainvision(folder / f"sub-{subject}_task-rest_desc-preproc_eeg.vhdr", verbose="error")
+    content = json.loads((folder / f"sub-{subject}_task-rest_desc-preproc_eeg.json").read_text())
+    channels = pd.read_csv(folder / f"sub-{subject}_task-rest_desc-preproc_channels.tsv", sep="\t")
+    assert channels.name.tolist() == raw.ch_names
+    assert content["SamplingFrequency"] == raw.info["sfreq"] == 250
+    assert content["Sources"] == [f"bids:raw:sub-{subject}/eeg/sub-{subject}_task-rest_eeg.vhdr"]
+    assert content["Subtracted"] == []
+    assert content["Interpolated"] == {}
+    signals = Signals(raw.get_data().astype(np.float32), 250.0, tuple(raw.ch_names), content["StartInSource"])
+    with np.load(folder / f"sub-{subject}_task-rest_desc-samples_timeseries.npz") as samples:
+        spectrum = compute_spectrum(signals, samples["ends_s"], width_s=2.0, freqs_hz=samples["freqs_hz"])
+        np.testing.assert_allclose(spectrum.power, samples["power"], atol=1e-3)
+        onsets_s = samples["onsets_s"]
+    markers_s = raw.annotations.onset[raw.annotations.description == "Response/R128"]
+    events = folder / f"sub-{subject}_task-rest_desc-preproc_events.tsv"
+    if subject == "04":  # EEG alone
+        assert not len(markers_s)
+        assert not events.exists()
+        return
+    np.testing.assert_allclose(markers_s + content["StartInSource"], onsets_s, atol=0.003)
+    np.testing.assert_allclose(pd.read_csv(events, sep="\t").onset, onsets_s - content["StartInSource"], atol=1e-4)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import re
+import shutil
 import tempfile
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ baselines that ignore the EEG.
   a first-level GLM on the measured series, and of the synthesized series' effect in the noise of the measurement.
 - `*_desc-regions_timeseries.tsv`: measured and synthesized percent signal change of each region.
 - `*_desc-samples_timeseries.npz`: what the group level reads.
+- `*_desc-preproc_eeg.vhdr`, where it was asked for: the EEG as it was used, cleaned and downsampled.
 - `sub-*/sub-*_scores.tsv`, `sub-*/sub-*_summary.json`: the numbers of the report.
 - `models`: trained models, to be used with `--model`.
 - `logs/*.log`: what each run did; `logs/CITATION.md`, `.bib`: the methods in words, for a paper.
@@ -101,7 +103,8 @@ class Derivatives:
             "desc-brain\tbrain mask of the mean image\n"
             "desc-alignment\twhere each volume lies on the clock of the EEG\n"
             "desc-regions\tmeans of regions\n"
-            "desc-samples\twhat the group level reads\n",
+            "desc-samples\twhat the group level reads\n"
+            "desc-preproc\tEEG as it was used: cleaned and downsampled\n",
         )
 
     def make_folder(self) -> None:
@@ -152,10 +155,9 @@ class Derivatives:
         stored = nib.Nifti1Image(np.rint(data / slope).astype(np.int16), image.affine, image.header)
         stored.set_data_dtype(np.int16)
         stored.header.set_slope_inter(slope, 0)
-        task = next((part[5:] for part in recording.name.split("_") if part.startswith("task-")), "unknown")
         required = {
             "Description": "BOLD synthesized from EEG by bids_eeg2fmri; not a measurement.",
-            "TaskName": (recording.bold_metadata or recording.eeg_metadata).get("TaskName", task),
+            "TaskName": (recording.bold_metadata or recording.eeg_metadata).get("TaskName", _task_of(recording)),
             "RepetitionTime": float(image.header.get_zooms()[3]),
             "SkullStripped": True,
             "Units": "arbitrary",
@@ -236,6 +238,80 @@ class Derivatives:
         with self._replacing(path) as part:
             np.savez(part, **arrays)  # type: ignore[arg-type]
         return path
+
+    def write_eeg(
+        self,
+        recording: Recording,
+        data: np.ndarray,
+        sfreq: float,
+        channels: Sequence[str],
+        *,
+        start_s: float,
+        onsets_s: np.ndarray,
+        told: Mapping[str, Any],
+    ) -> Path:
+        """Write EEG as BrainVision, with its channels, events and sidecar.
+
+        Parameters
+        ----------
+        data : array of shape (channels, samples)
+            In V.
+        start_s : float
+            When it starts, in s of the source.
+        onsets_s : array of shape (volumes,)
+            From its first sample on; those outside are left out.
+        told : mapping
+            What else the sidecar tells.
+        """
+        import pybv
+
+        stem = f"{recording.name}_desc-preproc"
+        folder = self.folder(recording, "eeg")
+        inside = onsets_s[(onsets_s >= 0) & (onsets_s < (data.shape[1] - 1) / sfreq)]
+        markers = [{"onset": int(sample), "type": "Response", "description": 128} for sample in np.rint(inside * sfreq)]
+        # The header goes last: a file that can be opened is complete.
+        with self._replacing(folder / f"{stem}_eeg.vhdr") as part:
+            made = Path(tempfile.mkdtemp(prefix=".part_", dir=part.parent))
+            try:
+                pybv.write_brainvision(
+                    data=data,
+                    sfreq=sfreq,
+                    ch_names=list(channels),
+                    fname_base=f"{stem}_eeg",
+                    folder_out=str(made),
+                    events=markers,
+                    fmt="binary_float32",
+                )
+                for ending in ("eeg", "vmrk"):
+                    os.replace(made / f"{stem}_eeg.{ending}", part.parent / f"{stem}_eeg.{ending}")
+                os.replace(made / f"{stem}_eeg.vhdr", part)
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
+        metadata = recording.eeg_metadata
+        sidecar = {
+            "Description": "EEG from which BOLD was synthesized: cleaned and downsampled by bids_eeg2fmri.",
+            "TaskName": metadata.get("TaskName", _task_of(recording)),
+            "SamplingFrequency": sfreq,
+            "EEGReference": metadata.get("EEGReference", "n/a"),
+            "PowerLineFrequency": metadata.get("PowerLineFrequency", "n/a"),
+            "SoftwareFilters": "n/a",
+            "RecordingDuration": data.shape[1] / sfreq,
+            "RecordingType": "continuous",
+            "StartInSource": start_s,
+            "Sources": [uri for uri in self.sources(recording) if "/eeg/" in uri],
+        }
+        self._write_text(folder / f"{stem}_eeg.json", _json(sidecar | dict(told)))
+        interpolated = dict(told.get("Interpolated") or {})
+        table = pd.DataFrame({"name": list(channels), "type": "EEG", "units": "uV", "sampling_frequency": sfreq})
+        table["status"] = "good"
+        table["status_description"] = [
+            f"interpolated: {interpolated[name]}" if name in interpolated else "n/a" for name in channels
+        ]
+        self._write_table(folder / f"{stem}_channels.tsv", table)
+        if len(inside):
+            events = pd.DataFrame({"onset": inside, "duration": 0.0, "trial_type": "volume"})
+            self._write_table(folder / f"{stem}_events.tsv", events)
+        return folder / f"{stem}_eeg.vhdr"
 
     def read_samples(
         self, relative: str, *, only: Sequence[str] = (), leave_out: Sequence[str] = ()
@@ -439,6 +515,10 @@ class Derivatives:
             image.to_filename(part)
         if sidecar is not None:
             self._write_text(str(relative).removesuffix(".nii.gz") + ".json", _json(sidecar))
+
+
+def _task_of(recording: Recording) -> str:
+    return next((part[5:] for part in recording.name.split("_") if part.startswith("task-")), "unknown")
 
 
 def labels_of(names: Sequence[str]) -> list[str]:

@@ -28,6 +28,7 @@ _KINDS = {
     "r_map": "map of r",
     "regions": "courses of the regions",
     "samples": "EEG power and BOLD for the group level",
+    "cleaned_eeg": "EEG as it was used: cleaned and downsampled",
 }
 _DECISIONS = {
     "paired": "this EEG and this BOLD are taken as recorded at the same time",

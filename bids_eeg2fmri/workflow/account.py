@@ -106,6 +106,8 @@ class Account:
             if p.events is not None:
                 # On the volumes' clock, beside the synthesized series.
                 self.file(p.recording, "events", self.derivatives.write_events(p.recording, p.events))
+        if p.cleaned is not None:
+            self._write_cleaned(p)
         spectrum = p.spectrum
         found = {"gradient": p.gradient, "pulse": p.pulse, "bad_channels": p.bad_channels}
         entry |= {name: asdict(told) for name, told in found.items() if told is not None}
@@ -115,6 +117,22 @@ class Account:
             "mean_db": np.round(spectrum.power.mean(0), 2).tolist(),
             "positions_m": p.positions,
         }
+
+    def _write_cleaned(self, p: Prepared) -> None:
+        """Write the EEG as it was used, its volumes as markers."""
+        assert p.cleaned is not None
+        replaced = p.bad_channels.reasons if p.bad_channels is not None else {}
+        done = {"gradient": p.gradient, "pulse": p.pulse}
+        told = {
+            "Subtracted": [name for name, artefact in done.items() if artefact is not None and artefact.corrected],
+            "Interpolated": replaced if p.bad_channels is not None and p.bad_channels.interpolated else {},
+        }
+        c = p.cleaned
+        onsets_s = p.onsets_s - c.start_s if p.alignment is not None else np.array([])
+        path = self.derivatives.write_eeg(
+            p.recording, c.data, c.sfreq, c.channels, start_s=c.start_s, onsets_s=onsets_s, told=told
+        )
+        self.file(p.recording, "cleaned_eeg", path)
 
     def _write_alignment(self, p: Prepared, a: Alignment, residual_ms: np.ndarray) -> None:
         volumes = pd.DataFrame(

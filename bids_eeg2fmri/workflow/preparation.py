@@ -69,6 +69,8 @@ class Prepared:
         Artefacts of the scanner in the EEG; None where they were not looked for.
     bad_channels : BadChannels or None
         None where they were not looked for.
+    cleaned : Signals or None
+        The EEG that the spectrum was computed from, if it is to be written.
     """
 
     recording: Recording
@@ -89,6 +91,7 @@ class Prepared:
     gradient: Gradient | None = None
     pulse: Pulse | None = None
     bad_channels: BadChannels | None = None
+    cleaned: Signals | None = None
 
     @property
     def n_volumes(self) -> int:
@@ -185,6 +188,7 @@ def prepare(planned: Planned, sampling: Sampling, cleaning: Settings | None = No
         of_eeg.gradient,
         of_eeg.pulse,
         of_eeg.bad_channels,
+        of_eeg.cleaned,
     )
 
 
@@ -198,6 +202,7 @@ class OfEeg:
     gradient: Gradient | None = None
     pulse: Pulse | None = None
     bad_channels: BadChannels | None = None
+    cleaned: Signals | None = None
 
 
 def prepare_eeg(
@@ -284,7 +289,8 @@ def _transform(
         "%s: %d channels at %g Hz, %d frames of %g s, %d volumes", recording.name, len(signals.channels), eeg.raw.info["sfreq"],
         len(spectrum.ends_s), sampling.frame_s, len(onsets_s),
     )  # fmt: skip
-    return OfEeg(spectrum, step_s, cardiac, gradient, pulse, bad)
+    cleaned = signals if cleaning is not None and cleaning.output.cleaned_eeg else None
+    return OfEeg(spectrum, step_s, cardiac, gradient, pulse, bad, cleaned)
 
 
 def _clean(
