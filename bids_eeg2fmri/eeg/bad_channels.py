@@ -14,6 +14,8 @@ BAND_HZ = (1.0, 40.0)
 FARTHEST, LEAST_FACTOR = 5.0, 3.0
 # Channels with a position that it takes to say what is between them.
 FEWEST_AROUND = 8
+# Of a head, in the head frame: the same for every cap, whatever sphere its electrodes would fit.
+CENTER_M = (0.0, 0.0, 0.04)
 
 
 def find_useless_channels(signals: Signals) -> dict[str, str]:
@@ -85,7 +87,7 @@ def interpolate(signals: Signals, bad: Sequence[str], positions_m: Sequence[Sequ
     raw = mne.io.RawArray(signals.of(names).data, info, verbose="error")
     raw.set_montage(mne.channels.make_dig_montage(placed, coord_frame="head"), verbose="error")
     raw.info["bads"] = list(bad)
-    raw.interpolate_bads(reset_bads=True, method={"eeg": "spline"}, verbose="error")
+    raw.interpolate_bads(reset_bads=True, method={"eeg": "spline"}, origin=CENTER_M, verbose="error")
     data = signals.data.copy()
     rows = [signals.channels.index(name) for name in bad]
     data[rows] = raw.get_data(picks=list(bad))

@@ -82,6 +82,12 @@ def test_a_channel_is_much_like_what_those_around_it_say(signals):
     assert interpolate(broken, ["E4"], positions) is not None
 
 
+def test_positions_in_one_plane_are_enough(signals):
+    flat = [[x, y, 0.04] for x, y, _ in POSITIONS_M.tolist()]
+    replaced = interpolate(signals, ["E4"], flat)
+    assert np.isfinite(replaced.data).all()
+
+
 def test_without_positions_nothing_is_made_up(signals):
     positions = [*POSITIONS_M.tolist()]
     positions[4] = None
