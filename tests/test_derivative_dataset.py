@@ -132,6 +132,7 @@ def test_the_cleaned_eeg_is_what_spectra_were_computed_from(subject, participant
     assert content["SamplingFrequency"] == raw.info["sfreq"] == 250
     assert content["Sources"] == [f"bids:raw:sub-{subject}/eeg/sub-{subject}_task-rest_eeg.vhdr"]
     assert content["Subtracted"] == []
+    assert content["SoftwareFilters"] == {"Low-pass before downsampling": {"half-amplitude frequency (Hz)": 125.0}}
     assert content["Interpolated"] == {}
     signals = Signals(raw.get_data().astype(np.float32), 250.0, tuple(raw.ch_names), content["StartInSource"])
     with np.load(folder / f"sub-{subject}_task-rest_desc-samples_timeseries.npz") as samples:

@@ -294,7 +294,6 @@ class Derivatives:
             "SamplingFrequency": sfreq,
             "EEGReference": metadata.get("EEGReference", "n/a"),
             "PowerLineFrequency": metadata.get("PowerLineFrequency", "n/a"),
-            "SoftwareFilters": "n/a",
             "RecordingDuration": data.shape[1] / sfreq,
             "RecordingType": "continuous",
             "StartInSource": start_s,

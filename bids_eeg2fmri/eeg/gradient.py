@@ -101,14 +101,14 @@ def remove_gradient_artifact(
     sections = butter(2, HIGH_PASS_HZ, "highpass", fs=locked.sfreq, output="sos")
     # An ECG that was not connected has no artefact, and no say.
     usable = np.isfinite(locked.data).all(1) & (np.ptp(locked.data, axis=1) > 0)
-    data = sosfiltfilt(sections, locked.data[usable], axis=1).astype(np.float32)
     # Whole volumes; the first stored one has number 0.
-    low, high = -(-first // n), (first + data.shape[1]) // n
+    low, high = -(-first // n), (first + locked.data.shape[1]) // n
+    if min(high, n_volumes) - max(low, 0) < FEWEST_VOLUMES or not usable.any():
+        return signals, Gradient(np.nan)
+    data = sosfiltfilt(sections, locked.data[usable], axis=1).astype(np.float32)
     inside = slice(low * n - first, high * n - first)
     volumes = data[:, inside].reshape(len(data), high - low, n)
     stored = volumes[:, max(0, -low) : max(0, n_volumes - low)]
-    if stored.shape[1] < FEWEST_VOLUMES:
-        return signals, Gradient(np.nan)
     common = stored.mean(1)
     ratio = float(np.median(common.std(1) / (stored - common[:, None]).std((1, 2))))
     if ratio < LEAST_RATIO:

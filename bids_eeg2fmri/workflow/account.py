@@ -14,6 +14,7 @@ from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import percent_change
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.alignment import Alignment
+from bids_eeg2fmri.eeg.gradient import HIGH_PASS_HZ
 from bids_eeg2fmri.errors import Eeg2FmriError
 from bids_eeg2fmri.workflow.preparation import Prepared
 from bids_eeg2fmri.workflow.scoring import Scores
@@ -123,7 +124,11 @@ class Account:
         assert p.cleaned is not None
         replaced = p.bad_channels.reasons if p.bad_channels is not None else {}
         done = {"gradient": p.gradient, "pulse": p.pulse}
+        filters = {"Low-pass before downsampling": {"half-amplitude frequency (Hz)": p.cleaned.sfreq / 2}}
+        if any(artefact is not None and artefact.corrected for artefact in done.values()):
+            filters["High-pass, Butterworth, zero phase"] = {"half-power frequency (Hz), each way": HIGH_PASS_HZ}
         told = {
+            "SoftwareFilters": filters,
             "Subtracted": [name for name, artefact in done.items() if artefact is not None and artefact.corrected],
             "Interpolated": replaced if p.bad_channels is not None and p.bad_channels.interpolated else {},
         }

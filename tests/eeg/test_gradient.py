@@ -179,6 +179,21 @@ def test_components_take_what_a_moving_head_leaves_and_nothing_of_the_eeg():
     assert r.min() > 0.999
 
 
+def test_eeg_that_holds_hardly_a_volume_or_nothing_is_left_alone(recorded):
+    _, raw = recorded
+    # The EEG was stopped within the first volume, or within its first samples; or nothing was connected.
+    n = round((ONSET_S + 1.0) * raw.sfreq)
+    for part in (slice(0, n), slice(n - 250, n), slice(n - 9, n)):
+        short = Signals(raw.data[:, part], raw.sfreq, raw.channels, part.start / raw.sfreq)
+        same, found = clean(short)
+        assert same is short
+        assert np.isnan(found.ratio)
+    nothing = Signals(np.zeros_like(raw.data), raw.sfreq, raw.channels)
+    same, found = clean(nothing)
+    assert same is nothing
+    assert not found.corrected
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_a_channel_that_holds_nothing_has_no_say(value, recorded):
     true, raw = recorded

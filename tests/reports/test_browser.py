@@ -73,6 +73,19 @@ def everything(viewable, written) -> Path:
     good |= {"name": f"sub-07_task-{HOSTILE}", "pairing": HOSTILE, "event_conflicts": [HOSTILE]}
     good["alignment"] |= {"evidence": HOSTILE, "notes": [HOSTILE], "code": HOSTILE}
     good["spectrum"]["channels"][1] = HOSTILE
+    good["gradient"] = {
+        "corrected": True, "ratio": 5.7, "n_volumes": 40, "volume_db": [38.5, -8.7], "slice_db": [], "freqs_hz": [1.0, 2.0, 3.0],
+        "spectra_db": [[9.0, 30.0, 8.0], [9.0, 8.5, 8.0]],
+    }  # fmt: skip
+    good["pulse"] = {
+        "source": HOSTILE,
+        "n_beats": 90,
+        "ratio": 1.7,
+        "corrected": True,
+        "locked_uv": [23.6, 0.1],
+        "reason": "",
+    }
+    good["bad_channels"] = {"reasons": {HOSTILE: "never changes"}, "interpolated": True}
     failed = {"name": "sub-07_task-nap", "eeg": "nap.vhdr", "bold": "nap.nii", "pairing": "same run", "files": {}}
     failed |= {"status": "failed", "remark": f"nap_eeg.vhdr: expected 100 volumes, found {HOSTILE}"}
     summary["covariates"] = {HOSTILE: HOSTILE}
@@ -187,8 +200,8 @@ def test_what_a_dataset_says_stays_text(visit, everything):
     page.wait_for_timeout(200)
     assert page.evaluate("window.harmed") is None
     shown = page.locator("body").inner_text()
-    # Column and value, pairing, evidence, note, conflict, failure, command, task name, condition.
-    assert shown.count(HOSTILE) >= 10
+    # Column and value, pairing, evidence, note, conflict, failure, command, task name, condition, ECG, bad channel.
+    assert shown.count(HOSTILE) >= 12
     assert page.locator("img[src=x], b[onclick]").count() == 0
     assert page.locator("script:not([type])").count() == 1  # our own
 
