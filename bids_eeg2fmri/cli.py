@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ STOPPED = 130
 _ALWAYS = {"bids_dir", "output_dir", "analysis_level", "verbose", "n_cpus", "notrack", "skip_bids_validation"}
 _BESIDE = {
     "reports_only": {"participant_label"},
-    "boilerplate_only": {"config_file", "model", "random_seed", "assume_start_together"},
+    "boilerplate_only": {"config_file", "model", "random_seed", "assume_start_together", "output_spaces"},
 }
 
 _EPILOG = """\
@@ -79,6 +80,25 @@ def build_parser() -> argparse.ArgumentParser:
     select.add_argument("--list-participants", action="store_true", help="print the labels that are selected, and stop")
     select.add_argument(
         "--skip-bids-validation", action="store_true", help="do not ask for a proper dataset_description.json"
+    )
+
+    other = parser.add_argument_group("what other pipelines made of the dataset")
+    other.add_argument(
+        "-d",
+        "--derivatives",
+        nargs="+",
+        default=[],
+        metavar="NAME=PATH",
+        help="preprocessed BOLD as fMRIPrep writes it, cleaned EEG; they are used in place of what was recorded. fMRIPrep's in "
+        "bids_dir/derivatives are found without it",
+    )
+    other.add_argument(
+        "--output-spaces",
+        nargs="+",
+        default=[],
+        metavar="SPACE",
+        help="the one space to work in: native, T1w or a template such as MNI152NLin2009cAsym[:res-2], as the derivatives have "
+        "it; recorded BOLD is normalized to MNI152NLin2009aAsym",
     )
 
     method = parser.add_argument_group("method")
@@ -177,12 +197,21 @@ def _run(options: argparse.Namespace, command: str, logs: "_Logs") -> int:
     from bids_eeg2fmri.workflow import executor
 
     bundle, overrides = _model(options.model)
+    if options.output_spaces:
+        overrides["bold"] = {"space": _space(options.output_spaces)}
     if options.assume_start_together:
         overrides["alignment"] = {"assume_start_together": True}
     settings = load_settings(options.config_file, overrides)
     refuse_unknown(settings.training.architecture)
     if options.analysis_level == "participant" and options.dry_run:
-        return executor.print_plan(options.bids_dir, subjects, settings, filters, with_model=bundle is not None)
+        return executor.print_plan(
+            options.bids_dir,
+            subjects,
+            settings,
+            filters,
+            named=_named(options.derivatives),
+            with_model=bundle is not None,
+        )
     job = executor.Job(
         dataset=options.bids_dir,
         output=options.output_dir,
@@ -191,6 +220,7 @@ def _run(options: argparse.Namespace, command: str, logs: "_Logs") -> int:
         n_cpus=n_cpus,
         device=options.device,
         filters=filters,
+        named=_named(options.derivatives),
         bundle=bundle,
         command=command,
         open_log=open_log,
@@ -208,7 +238,7 @@ def _refuse_useless(options: argparse.Namespace) -> None:
     """Refuse options that the level has no use for: nothing is accepted and ignored."""
     participant_only = (
         *("session_label", "task_label", "run_label", "bids_filter_file", "list_participants", "dry_run"),
-        *("stop_on_first_crash", "assume_start_together"),
+        *("stop_on_first_crash", "assume_start_together", "derivatives", "output_spaces"),
     )
     useless = participant_only if options.analysis_level == "group" else ("group_column",)
     for name in useless:
@@ -289,6 +319,36 @@ def _filters(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             if entity not in ("datatype", "suffix", "extension") and wanted != "*":
                 filters[suffix][entity] = None if wanted is None else [str(w) for w in _list(wanted)]
     return filters
+
+
+def _named(values: Sequence[str]) -> dict[str, Path]:
+    """``fmriprep=/data/fmriprep``; a path alone has the name of its folder."""
+    named: dict[str, Path] = {}
+    for value in values:
+        name, equals, path = value.partition("=")
+        if not equals:
+            name, path = Path(value).resolve().name, value
+        if not path or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            raise UsageError(
+                f"--derivatives {value}: expected NAME=PATH with a name of letters and digits, such as fmriprep=/data/fmriprep"
+            )
+        if name in named or name == "raw":
+            raise UsageError(
+                f"--derivatives {value}: expected a name for each folder, found {name!r} taken; choose another"
+            )
+        named[name] = Path(path)
+    return named
+
+
+def _space(values: Sequence[str]) -> str:
+    """The other names that fMRIPrep has for the spaces of a participant."""
+    if len(values) > 1:
+        raise UsageError(
+            f"--output-spaces: expected one space, found {' '.join(values)}; run once for each, into a folder of its own"
+        )
+    return {"anat": "T1w", "func": "native", "bold": "native", "boldref": "native", "run": "native"}.get(
+        values[0], values[0]
+    )
 
 
 def _list(value: object) -> list:

@@ -148,10 +148,46 @@ class BoldSettings:
         Dimensions of the low-rank dynamics.
     drift_period_s : float
         Slower changes are drift: left out of training targets and of scores.
+    preprocessed : str
+        "auto" takes what fMRIPrep made of a series, in ``derivatives`` or where ``--derivatives`` points; "never" takes the
+        series as recorded.
+    space : str
+        "auto" takes a preprocessed series in a standard space if there is one, and leaves a recorded one where it is; else
+        "native", "T1w" or a template, to which recorded BOLD is normalized if it is MNI152NLin2009aAsym. Also
+        ``--output-spaces``.
+    resolution_mm : int
+        Voxels of recorded BOLD that is normalized.
+    realign : str
+        "auto" undoes the motion of the head in recorded BOLD where there is some; "never" leaves it.
+    smoothing_fwhm_mm : float
+        Gaussian, within the brain; 0 does not smooth.
+    confounds : str
+        Left out of training targets and of scores as drift is, by the strategy of this name of nilearn's; of recorded BOLD that
+        is the motion of the head alone.
     """
 
+    preprocessed: Literal["auto", "never"] = "auto"
+    space: Annotated[str, Field(pattern=r"^(auto|native|[A-Za-z0-9]+(:res-[A-Za-z0-9]+)?)$")] = "auto"
+    resolution_mm: Annotated[int, Field(ge=2, le=6)] = 3
+    realign: Literal["auto", "never"] = "auto"
+    smoothing_fwhm_mm: Annotated[float, Field(ge=0, le=20)] = 0.0
+    confounds: Literal["none", "simple", "scrubbing", "compcor"] = "none"
     n_components: Annotated[int, Field(ge=1)] = 20
     drift_period_s: Annotated[float, Field(gt=0)] = 128.0
+
+
+@dataclass(frozen=True, config=_STRICT)
+class RegionSettings:
+    """``[regions]``: parts of the brain whose means are compared.
+
+    Attributes
+    ----------
+    atlas : str or None
+        A NIfTI image of labels in the space of the BOLD; names of the labels in a table of the same name (``.tsv`` with the columns
+        index and name). None cuts the brain into cubes of 30 mm, which needs no common space.
+    """
+
+    atlas: str | None = None
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -230,6 +266,7 @@ class Settings:
     spectrum: SpectrumSettings = SpectrumSettings()
     window: WindowSettings = WindowSettings()
     bold: BoldSettings = BoldSettings()
+    regions: RegionSettings = RegionSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     output: OutputSettings = OutputSettings()

@@ -43,7 +43,7 @@ def test_settings_can_not_be_changed():
         (
             "zzz = 3",
             "mine.toml: zzz: there is no such setting; known here: pairs, alignment, gradient, pulse, bad_channels, "
-            "spectrum, window, bold, training, evaluation, output",
+            "spectrum, window, bold, regions, training, evaluation, output",
         ),
         (
             "[training]\nmax_epochs = 0",

@@ -25,7 +25,16 @@ from bids_eeg2fmri.errors import MissingFilesError, OutputError
 
 # What BIDS has no name for yet. Patterns without a trailing slash: the validator does not take one.
 BIDSIGNORE = (
-    *("*.html", "*_summary.json", "*_timeseries.*", "*_desc-synth_events.tsv", "*_statmap.*", "*_scores.*", "group_*"),
+    *(
+        "*.html",
+        "*_summary.json",
+        "*_timeseries.*",
+        "*_desc-synth_events.tsv",
+        "*_statmap.*",
+        "*_xfm.*",
+        "*_scores.*",
+        "group_*",
+    ),
     "models",
 )
 
@@ -62,11 +71,14 @@ class Derivatives:
     root : Path
     source : Path
         The raw dataset, which is never written to.
+    links : mapping, optional
+        Name to folder of other datasets that files come from.
     """
 
-    def __init__(self, root: Path, source: Path):
+    def __init__(self, root: Path, source: Path, links: Mapping[str, Path] | None = None):
         self.root = root
         self.source = source
+        self.links = links or {}
 
     def create(self) -> None:
         """Make the folder and the files of the dataset.
@@ -90,7 +102,9 @@ class Derivatives:
             "DatasetType": "derivative",
             "License": "CC0",
             "GeneratedBy": [{"Name": "bids_eeg2fmri", "Version": __version__}],
-            "DatasetLinks": {"raw": os.path.relpath(source, root)},
+            "DatasetLinks": {
+                name: os.path.relpath(folder.resolve(), root) for name, folder in {"raw": source, **self.links}.items()
+            },
         }
         self._write_text("dataset_description.json", _json(description))
         self._write_text("README.md", README)
@@ -147,9 +161,14 @@ class Derivatives:
         session = [part for part in recording.name.split("_") if part.startswith("ses-")]
         return Path(f"sub-{recording.subject}", *session, datatype)
 
-    def write_bold(self, recording: Recording, image: nib.Nifti1Image, sidecar: Mapping[str, Any]) -> Path:
-        """Write the synthesized series as 16-bit integers with a scale factor."""
-        path = self.folder(recording, "func") / f"{recording.name}_desc-synth_bold.nii.gz"
+    def write_bold(
+        self, recording: Recording, image: nib.Nifti1Image, sidecar: Mapping[str, Any], *, space: str = ""
+    ) -> Path:
+        """Write the synthesized series as 16-bit integers with a scale factor.
+
+        ``space``, here and below, are the entities of a space that is not the series' own: ``space-T1w``.
+        """
+        path = self._image(recording, "desc-synth_bold", space)
         data = np.asarray(image.dataobj)
         slope = max(float(np.abs(data).max()), 1e-6) / 32767  # no intercept: 0 stays 0 outside the mask
         stored = nib.Nifti1Image(np.rint(data / slope).astype(np.int16), image.affine, image.header)
@@ -166,19 +185,26 @@ class Derivatives:
         self._write_image(path, stored, required | dict(sidecar))
         return path
 
-    def write_mask(self, recording: Recording, image: nib.Nifti1Image) -> Path:
-        path = self.folder(recording, "func") / f"{recording.name}_desc-brain_mask.nii.gz"
+    def write_mask(self, recording: Recording, image: nib.Nifti1Image, *, space: str = "") -> Path:
+        path = self._image(recording, "desc-brain_mask", space)
         self._write_image(path, image, {"Type": "Brain", "Sources": self.sources(recording)})
         return path
 
-    def write_map(self, recording: Recording, image: nib.Nifti1Image) -> Path:
+    def write_map(self, recording: Recording, image: nib.Nifti1Image, *, space: str = "") -> Path:
         """Write the correlation of measured and synthesized BOLD."""
-        path = self.folder(recording, "func") / f"{recording.name}_desc-synth_statmap.nii.gz"
+        path = self._image(recording, "desc-synth_statmap", space)
         self._write_image(path, image, {"Description": "Pearson r over time, synthesized against measured BOLD"})
         return path
 
     def write_task_map(
-        self, recording: Recording, contrast: str, side: str, image: nib.Nifti1Image, told: Mapping[str, Any]
+        self,
+        recording: Recording,
+        contrast: str,
+        side: str,
+        image: nib.Nifti1Image,
+        told: Mapping[str, Any],
+        *,
+        space: str = "",
     ) -> Path:
         """Write the z map of a contrast.
 
@@ -202,9 +228,21 @@ class Derivatives:
                 "seen the whole run, so likeness to the map of the measured run is no evidence; see task in the summary",
             ),
         }[side]
-        path = self.folder(recording, "func") / f"{recording.name}_contrast-{contrast}_desc-{desc}_statmap.nii.gz"
+        path = self._image(recording, f"contrast-{contrast}_desc-{desc}_statmap", space)
         required = {"Description": description, "Units": "z", "Sources": self.sources(recording)}
         self._write_image(path, image, required | dict(told))
+        return path
+
+    def write_transform(
+        self, recording: Recording, image: nib.Nifti1Image, template: str, told: Mapping[str, Any]
+    ) -> Path:
+        """Write where each voxel of a template lies in the series as recorded: x, y and z in mm, RAS, along the fourth axis."""
+        path = self._image(recording, f"from-{template}_to-native_mode-points_xfm", "")
+        description = (
+            "Where the center of each voxel of the template lies in the BOLD as recorded: x, y and z in mm, RAS, along the fourth "
+            "axis; NaN beyond its field of view"
+        )
+        self._write_image(path, image, {"Description": description, "Sources": self.sources(recording)} | dict(told))
         return path
 
     def write_volumes(self, recording: Recording, table: pd.DataFrame) -> Path:
@@ -329,8 +367,23 @@ class Derivatives:
 
     def sources(self, recording: Recording) -> list[str]:
         """BIDS URIs of the files that a recording was made of."""
-        files = [file for file in (recording.eeg, recording.bold) if file is not None]
-        return [f"bids:raw:{file.relative_to(self.source).as_posix()}" for file in files]
+        preprocessed = recording.preprocessed
+        files = [recording.eeg, recording.bold, *([] if preprocessed is None else [preprocessed.path])]
+        return [f"bids:{self.locate(file)}" for file in files if file is not None]
+
+    def locate(self, file: Path) -> str:
+        """Name the dataset that a file lies in, and its path there: ``raw:sub-01/eeg/...``."""
+        # The innermost one: derivatives may lie within the raw dataset.
+        links = sorted(self.links.items(), key=lambda link: -len(link[1].parts))
+        for name, folder in (*links, ("raw", self.source)):
+            if file.is_relative_to(folder):
+                return f"{name}:{file.relative_to(folder).as_posix()}"
+        return str(file)
+
+    def _image(self, recording: Recording, kind: str, space: str) -> Path:
+        parts = [recording.name, *([space] if space else []), kind]
+        # In the order of BIDS: a contrast stands behind the space, a description last.
+        return self.folder(recording, "func") / f"{'_'.join(parts)}.nii.gz"
 
     def _series(self, recording: Recording, desc: str) -> Path:
         return self.folder(recording, "func") / f"{recording.name}_desc-{desc}_timeseries.tsv"
@@ -512,6 +565,9 @@ class Derivatives:
     def _write_image(self, relative: Path, image: nib.Nifti1Image, sidecar: Mapping[str, Any] | None) -> None:
         with self._replacing(relative) as part:
             image.to_filename(part)
+        if sidecar is not None and "_res-" in relative.name:
+            voxel = " x ".join(f"{size:.3g}" for size in image.header.get_zooms()[:3])
+            sidecar = {"Resolution": f"voxels of {voxel} mm"} | dict(sidecar)
         if sidecar is not None:
             self._write_text(str(relative).removesuffix(".nii.gz") + ".json", _json(sidecar))
 

@@ -12,6 +12,39 @@ Status = Literal["paired", "EEG only", "BOLD only", "not simultaneous", "ambiguo
 
 
 @dataclass(frozen=True)
+class Pipeline:
+    """A derivative dataset: ``name`` as it is called in BIDS URIs, and the folder ``root``."""
+
+    name: str
+    root: Path
+
+
+@dataclass(frozen=True)
+class PreprocessedBold:
+    """A series that a pipeline has preprocessed.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+    path : Path
+    space : str
+        As BIDS calls it; "native" is that of the series itself.
+    resolution : str or None
+        Label of the entity ``res``.
+    mask, confounds : Path or None
+    metadata : mapping
+    """
+
+    pipeline: Pipeline
+    path: Path
+    space: str
+    resolution: str | None
+    mask: Path | None
+    confounds: Path | None
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
 class Recording:
     """EEG and BOLD of the same minutes, or one of them without a partner.
 
@@ -20,7 +53,8 @@ class Recording:
     subject : str
         Label without ``sub-``.
     eeg, bold : Path or None
-        Several series scanned during one EEG file are several recordings with the same EEG.
+        Several series scanned during one EEG file are several recordings with the same EEG. EEG that another pipeline has
+        cleaned lies in that pipeline's dataset; BOLD is the file as recorded.
     status : str
         "paired", "EEG only", "BOLD only" (nothing of the other kind belongs to it), "not simultaneous" (there is some, of
         another time) or "ambiguous" (more than one file could be its partner; nothing is guessed).
@@ -28,6 +62,8 @@ class Recording:
         Why the files are paired, or why one stays alone.
     bold_metadata, eeg_metadata : mapping
         Sidecars, inheritance applied.
+    preprocessed : PreprocessedBold or None
+        What another pipeline made of the BOLD, which is then read in its stead.
     """
 
     subject: str
@@ -37,6 +73,7 @@ class Recording:
     reason: str
     bold_metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
     eeg_metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    preprocessed: PreprocessedBold | None = None
 
     @property
     def name(self) -> str:

@@ -21,8 +21,10 @@ def drift_regressors(n_volumes: int, *, tr_s: float, shortest_period_s: float) -
 def remove_drift(values: np.ndarray, regressors: np.ndarray) -> np.ndarray:
     """Take the least-squares fit of the regressors out of (volumes, voxels).
 
-    Both hold training volumes only, so that no test volume has a say in what drift is.
+    Both hold training volumes only, so that no test volume has a say in what drift is. Regressors may depend on one another, as
+    confounds do.
     """
-    q, _ = np.linalg.qr(regressors)
-    q = q.astype(values.dtype)
+    size = np.linalg.norm(regressors, axis=0)
+    u, s, _ = np.linalg.svd(regressors / np.where(size > 0, size, 1), full_matrices=False)
+    q = u[:, s > 1e-6 * s.max()].astype(values.dtype)
     return values - q @ (q.T @ values)

@@ -18,19 +18,35 @@ class Grid:
         Voxel indices to mm, RAS.
     space_code : int
         NIfTI's code of that space: 1 scanner, 2 aligned, 4 MNI152.
+    space : str
+        As BIDS calls it, such as MNI152NLin2009cAsym; empty for the space of the series itself.
+    resolution : str
+        Label of BIDS' entity ``res``; empty where there is none.
     """
 
     mask: np.ndarray
     affine: np.ndarray
     space_code: int = 2
+    space: str = ""
+    resolution: str = ""
+
+    @property
+    def entities(self) -> str:
+        """Of a file's name: ``space-MNI152NLin2009cAsym_res-2``; empty for the space of the series itself."""
+        named = {"space": self.space, "res": self.resolution if self.space else ""}
+        return "_".join(f"{entity}-{label}" for entity, label in named.items() if label)
 
     @property
     def n_voxels(self) -> int:
         return int(np.count_nonzero(self.mask))
 
     def same_as(self, other: "Grid") -> bool:
-        """Whether the grids have one shape and, entry by entry within 0.01, one affine."""
-        return self.mask.shape == other.mask.shape and bool(np.allclose(self.affine, other.affine, atol=0.01))
+        """Whether the grids are of one space, have one shape and, entry by entry within 0.01, one affine."""
+        return (
+            self.space == other.space
+            and self.mask.shape == other.mask.shape
+            and bool(np.allclose(self.affine, other.affine, atol=0.01))
+        )
 
     def table(self, data: np.ndarray) -> np.ndarray:
         """Take the voxels of a 4-D array as (volumes, voxels), float32."""
@@ -63,6 +79,27 @@ class Grid:
     def coordinates_mm(self) -> np.ndarray:
         """Centers of the voxels of the mask, (voxels, 3), RAS."""
         return np.argwhere(self.mask) @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+
+def smooth(table: np.ndarray, grid: Grid, *, fwhm_mm: float) -> np.ndarray:
+    """Smooth each volume with a Gaussian, within the mask alone: nothing of what surrounds the brain comes in.
+
+    Parameters
+    ----------
+    table : array of shape (volumes, voxels)
+    fwhm_mm : float
+        Full width at half maximum; 0 leaves the table as it is.
+    """
+    if not fwhm_mm:
+        return table
+    from scipy.ndimage import gaussian_filter
+
+    sigma = fwhm_mm / np.sqrt(8 * np.log(2)) / np.linalg.norm(grid.affine[:3, :3], axis=0)
+    share = gaussian_filter(grid.mask.astype(np.float32), sigma)[grid.mask]
+    smoothed = np.empty_like(table)
+    for volume, values in enumerate(table):
+        smoothed[volume] = gaussian_filter(grid.array(values), sigma)[grid.mask] / share
+    return smoothed
 
 
 def percent_change(values: np.ndarray, baseline: np.ndarray) -> np.ndarray:

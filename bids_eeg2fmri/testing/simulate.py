@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bids_eeg2fmri.testing import fmriprep
+from bids_eeg2fmri.testing.anatomy import as_scanned, brighten_first, draw_motion, draw_shape
 from bids_eeg2fmri.testing.scanner import gradient_artifact, pulse_artifact
 
 # Time 0 is the first volume; the brain is simulated from before the earliest start of a recording.
@@ -91,6 +93,16 @@ class Simulation:
         Height of the artefact of the pulse in the channels farthest to the side; 0 is EEG that has been cleaned of it.
     scanner_ppm : float
         How much longer the scanner's second is by the clock of the EEG.
+    anatomy_mm : float
+        How far parts of a participant's brain lie from where the template has them, beside another position and size of the
+        head; 0 gives everybody the template's brain, in the template's space.
+    motion_mm : float
+        How far the head moves in a run.
+    n_unsteady : int
+        Volumes at the start that are brighter, as the magnetization is not steady yet.
+    with_fmriprep : bool
+        Also write what fMRIPrep would make of the BOLD, to ``derivatives/fmriprep``: without motion, in the template's space
+        and in that of the series.
     """
 
     n_participants: int = 4
@@ -109,6 +121,10 @@ class Simulation:
     gradient_uv: float = 0.0
     pulse_uv: float = 0.0
     scanner_ppm: float = 0.0
+    anatomy_mm: float = 0.0
+    motion_mm: float = 0.0
+    n_unsteady: int = 0
+    with_fmriprep: bool = False
     seed: int = 0
 
     def __post_init__(self):
@@ -184,8 +200,10 @@ def simulate_dataset(path: str | Path, simulation: Simulation = Simulation()) ->
     truth.mkdir(parents=True, exist_ok=True)
 
     head = _Head.of(simulation)
-    brain = _Brain.of(simulation)
+    brain = Brain.of(simulation)
     brain.save_regions(truth / "regions.nii.gz")
+    if simulation.with_fmriprep:
+        fmriprep.write_description(dataset / "derivatives" / "fmriprep")
     participants = [_participant(simulation, i) for i in range(simulation.n_participants + simulation.n_eeg_only)]
     _write_dataset_files(dataset, simulation, participants)
     for i, person in enumerate(participants):
@@ -317,7 +335,7 @@ def _simulate_ecg(times: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _simulate_bold(simulation, brain, courses, rng) -> tuple[np.ndarray, np.ndarray]:
-    """BOLD of shape (x, y, z, volumes), int16, and the noise ceiling of each voxel (x, y, z).
+    """BOLD of the template's brain, shape (x, y, z, volumes), int16, and the noise ceiling of each voxel (x, y, z).
 
     ``courses`` are the noise-free responses, (rhythms, volumes), variance about 1.
     """
@@ -370,6 +388,43 @@ def _simulate_bold(simulation, brain, courses, rng) -> tuple[np.ndarray, np.ndar
     return np.clip(np.rint(bold), 0, 32767).astype(np.int16), np.where(brain.mask, ceiling, 0)
 
 
+def _scan(dataset, stem, simulation, person, entities, brain, bold, rng) -> np.ndarray:
+    """Put a series of the template's brain where this participant's head is; write fMRIPrep's part if it is asked for."""
+    if not (simulation.anatomy_mm or simulation.motion_mm or simulation.n_unsteady or simulation.with_fmriprep):
+        return bold
+    shape = None
+    if simulation.anatomy_mm:
+        of_person = _rng(simulation, person.label, "anatomy")
+        shape = draw_shape(simulation.grid, brain.affine, size_mm=simulation.anatomy_mm, rng=of_person)
+    motion = np.zeros((simulation.n_volumes, 6))
+    if simulation.motion_mm:
+        motion = draw_motion(simulation.n_volumes, size_mm=simulation.motion_mm, rng=rng)
+    series = brighten_first(bold.astype(np.float32), simulation.n_unsteady)
+    moves = shape is not None or bool(simulation.motion_mm)
+    scanned = as_scanned(series, brain.affine, shape, motion) if moves else series
+    if simulation.with_fmriprep:
+        native, mask = series, brain.mask
+        if shape is not None:
+            native = as_scanned(series, brain.affine, shape)
+            mask = as_scanned(mask[..., None].astype(np.float32), brain.affine, shape)[..., 0] > 0.5
+        white = brain.mask & (brain.anatomy < np.percentile(brain.anatomy[brain.mask], 20))
+        fluid = brain.mask & (brain.anatomy > np.percentile(brain.anatomy[brain.mask], 95))
+        parts = {"global_signal": brain.mask, "csf": fluid, "white_matter": white}
+        session = [f"ses-{entities['ses']}"] if "ses" in entities else []
+        fmriprep.write_series(
+            dataset.joinpath("derivatives", "fmriprep", f"sub-{person.label}", *session, "func"),
+            stem,
+            brain.image,
+            [(None, native, mask), (fmriprep.TEMPLATE, series, brain.mask)],
+            motion=motion,
+            tissue={name: series[part].mean(0, dtype=np.float64) for name, part in parts.items()},
+            tr_s=simulation.tr_s,
+            n_unsteady=simulation.n_unsteady,
+            task=entities["task"],
+        )
+    return np.clip(np.rint(scanned), 0, 32767).astype(np.int16)
+
+
 def _standardized(array: np.ndarray) -> np.ndarray:
     return (array - array.mean()) / array.std()
 
@@ -411,7 +466,7 @@ class _Head:
 
 
 @dataclass(frozen=True)
-class _Brain:
+class Brain:
     """The MNI brain on the grid of the simulated scanner."""
 
     affine: np.ndarray
@@ -422,7 +477,7 @@ class _Brain:
     weights: list[np.ndarray]  # of each rhythm's region, 0 outside
 
     @classmethod
-    def of(cls, simulation: Simulation) -> "_Brain":
+    def of(cls, simulation: Simulation) -> "Brain":
         import nibabel as nib
         from nilearn import datasets, image
         from scipy.ndimage import binary_erosion, gaussian_filter
@@ -529,7 +584,7 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     folder = dataset / f"sub-{person.label}" / (f"ses-{entities['ses']}" if "ses" in entities else "")
     streams = {
         name: _rng(simulation, person.label, stem, name)
-        for name in ("events", "latents", "eeg", "bold", "lead", "scanner", "pulse")
+        for name in ("events", "latents", "eeg", "bold", "lead", "scanner", "pulse", "motion")
     }
 
     events = _events(simulation, entities["task"], streams["events"])
@@ -570,7 +625,8 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     bold, ceiling = _simulate_bold(simulation, brain, courses, streams["bold"])
     func = folder / "func"
     func.mkdir(parents=True, exist_ok=True)
-    brain.image(bold, simulation.tr_s).to_filename(func / f"{stem}_bold.nii.gz")
+    scanned = _scan(dataset, stem, simulation, person, entities, brain, bold, streams["motion"])
+    brain.image(scanned, simulation.tr_s).to_filename(func / f"{stem}_bold.nii.gz")
     _write_json(func / f"{stem}_bold.json", _bold_sidecar(simulation, entities["task"]))
     if len(events):
         events.to_csv(func / f"{stem}_events.tsv", sep="\t", index=False)
@@ -774,6 +830,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--scanner-ppm", type=float, default=default.scanner_ppm, help="of the scanner's clock against that of the EEG"
     )
+    parser.add_argument(
+        "--anatomy", type=float, dest="anatomy_mm", default=default.anatomy_mm, help="how brains differ from MNI, in mm"
+    )
+    parser.add_argument(
+        "--motion", type=float, dest="motion_mm", default=default.motion_mm, help="of the head in a run, in mm"
+    )
+    parser.add_argument(
+        "--unsteady", type=int, dest="n_unsteady", default=default.n_unsteady, help="bright first volumes"
+    )
+    parser.add_argument("--fmriprep", action="store_true", dest="with_fmriprep", help="also write derivatives/fmriprep")
     parser.add_argument("--seed", type=int, default=default.seed)
     options = vars(parser.parse_args(argv))
     dataset = options.pop("dataset")

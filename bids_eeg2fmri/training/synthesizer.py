@@ -90,6 +90,8 @@ class Synthesizer:
                 "output_scale": self.output_scale.tolist(),
                 "shape": list(self.grid.mask.shape),
                 "affine": self.grid.affine.tolist(),
+                "space": self.grid.space,
+                "resolution": self.grid.resolution,
                 "sha256": {name: _sha256(part / name) for name in _FILES},
             }
             (part / "card.json").write_text(json.dumps(card, indent=2) + "\n")
@@ -169,7 +171,9 @@ def load_synthesizer(folder: Path) -> Synthesizer:
         raise ModelError(f"{folder}: the weights do not fit the architecture {architecture} ({reason})") from error
     try:
         mask = nib.load(folder / "mask.nii.gz")
-        grid = Grid(np.asarray(mask.dataobj) > 0, mask.affine, int(mask.header["sform_code"]))
+        # Bundles that are older than spaces are of the series' own.
+        named = str(card.get("space", "")), str(card.get("resolution", ""))
+        grid = Grid(np.asarray(mask.dataobj) > 0, mask.affine, int(mask.header["sform_code"]), *named)
         components = grid.table(np.asarray(nib.load(folder / "components.nii.gz").dataobj))
         template = np.asarray(nib.load(folder / "template.nii.gz").dataobj, dtype=np.float32)
     except (ImageFileError, OSError, ValueError, IndexError) as error:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.bids.index import Filters
-from bids_eeg2fmri.bids.recordings import Recording
+from bids_eeg2fmri.bids.recordings import Pipeline, Recording
 from bids_eeg2fmri.bold.grid import percent_change
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.alignment import Alignment
@@ -32,6 +32,8 @@ class Task:
         See ``bids.index``.
     bundle : Path or None
         A saved synthesizer to apply; None trains.
+    pipelines : sequence of Pipeline
+        Other derivative datasets, with preprocessed BOLD or cleaned EEG.
     """
 
     dataset: Path
@@ -41,6 +43,7 @@ class Task:
     filters: Filters = field(default_factory=dict)
     bundle: Path | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    pipelines: Sequence[Pipeline] = ()
 
 
 class Account:
@@ -66,8 +69,8 @@ class Account:
         self.entries: dict[Path, dict[str, Any]] = {
             r.file: {
                 "name": r.name,
-                "eeg": r.eeg.relative_to(task.dataset).as_posix() if r.eeg else None,
-                "bold": r.bold.relative_to(task.dataset).as_posix() if r.bold else None,
+                "eeg": self._named(r.eeg),
+                "bold": self._named(r.bold),
                 "decision": r.status,
                 "pairing": r.reason,
                 "status": "not used",
@@ -78,6 +81,10 @@ class Account:
         }
         for recording, error in failed:
             self.note(recording, "failed", str(error))
+
+    def _named(self, file: Path | None) -> str | None:
+        """Give a file's path in the raw dataset; in another one, with that one's name."""
+        return self.derivatives.locate(file).removeprefix("raw:") if file is not None else None
 
     def note(self, recording: Recording, status: str, remark: str) -> None:
         self.entries[recording.file] |= {"status": status, "remark": remark}
@@ -109,6 +116,10 @@ class Account:
                 self.file(p.recording, "events", self.derivatives.write_events(p.recording, p.events))
         if p.cleaned is not None:
             self._write_cleaned(p)
+        if p.bold_done is not None:
+            entry["bold_done"] = p.bold_done
+        if p.points_mm is not None and p.grid is not None:
+            self._write_transform(p)
         spectrum = p.spectrum
         found = {"gradient": p.gradient, "pulse": p.pulse, "bad_channels": p.bad_channels}
         entry |= {name: asdict(told) for name, told in found.items() if told is not None}
@@ -138,6 +149,16 @@ class Account:
             p.recording, c.data, c.sfreq, c.channels, start_s=c.start_s, onsets_s=onsets_s, told=told
         )
         self.file(p.recording, "cleaned_eeg", path)
+
+    def _write_transform(self, p: Prepared) -> None:
+        """Write where the template's voxels lie in the BOLD as recorded, before its first volume was left by the head."""
+        assert p.points_mm is not None
+        assert p.grid is not None
+        assert p.bold_done is not None
+        told = {"Affine": p.bold_done["normalization"]["affine"], "Overlap": p.bold_done["normalization"]["overlap"][1]}
+        image = p.grid.image_of(p.points_mm)
+        path = self.derivatives.write_transform(p.recording, image, p.grid.space, told)
+        self.file(p.recording, "transform", path)
 
     def _write_alignment(self, p: Prepared, a: Alignment, residual_ms: np.ndarray) -> None:
         volumes = pd.DataFrame(
@@ -177,14 +198,16 @@ class Account:
             "frame_s": np.array(self.frame_s),
             "fingerprint": np.array(p.fingerprint),
         }
-        known = {"motion": p.motion, "cardiac": p.cardiac}
+        known = {"motion": p.motion, "cardiac": p.cardiac, "confounds": p.confounds, "usable": p.usable}
         arrays |= {name: columns for name, columns in known.items() if columns is not None}
         if p.table is not None and p.grid is not None:
-            baseline = p.table.mean(0)
+            baseline = p.mean
             arrays |= {
                 "mask": p.grid.mask,
                 "affine": p.grid.affine,
                 "space_code": np.array(p.grid.space_code),
+                "space": np.array(p.grid.space),
+                "resolution": np.array(p.grid.resolution),
                 "baseline": baseline,
                 "change": percent_change(p.table, baseline).astype(np.float32),
             }
@@ -196,9 +219,11 @@ class Account:
         """Write a recording's series with its mask, its table of volumes."""
         d = self.derivatives
         image = synthesizer_grid.image(intensities, tr_s=p.tr_s)
-        self.file(p.recording, "synthesized", d.write_bold(p.recording, image, sidecar))
+        self.file(
+            p.recording, "synthesized", d.write_bold(p.recording, image, sidecar, space=synthesizer_grid.entities)
+        )
         mask = synthesizer_grid.image_of(synthesizer_grid.mask.astype(np.uint8))
-        self.file(p.recording, "mask", d.write_mask(p.recording, mask))
+        self.file(p.recording, "mask", d.write_mask(p.recording, mask, space=synthesizer_grid.entities))
         self.file(p.recording, "volumes", d.write_volumes(p.recording, volumes))
         n = int(volumes.synthesized.sum())
         some = f"{n} of {len(volumes)} volumes; the others hold the mean image for want of EEG before them"
@@ -207,6 +232,12 @@ class Account:
     def sidecar(self, p: Prepared, model: Mapping[str, Any], scores: Scores | None) -> dict[str, Any]:
         told: dict[str, Any] = {"Model": dict(model), "SettingsHash": self.settings_hash, "Settings": self.settings}
         told["RepetitionTime"] = p.tr_s  # the header's is in single precision
+        if p.bold_done is not None:
+            told["MeasuredBOLD"] = {key: value for key, value in p.bold_done.items() if key != "motion"} | (
+                {"motion": {k: v for k, v in p.bold_done["motion"].items() if k != "framewise_mm"}}
+                if "motion" in p.bold_done
+                else {}
+            )
         if scores is not None:
             first = scores.table.iloc[0]
             told["Scores"] = {"PooledR": float(first.pooled_r), "Skill": float(first.pooled_skill)}

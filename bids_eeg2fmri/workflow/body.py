@@ -1,6 +1,7 @@
 """What the participant's body adds to the BOLD: found beside it, or told from the recording itself."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 
@@ -16,20 +17,27 @@ from bids_eeg2fmri.evaluation.confounds import read_confounds
 logger = logging.getLogger(__name__)
 
 
-def describe_motion(recording: Recording, bold: Bold, mask: np.ndarray) -> np.ndarray | None:
-    """Give the motion of the head, (volumes, regressors): by a table of confounds beside the BOLD, or else by the image.
+def describe_motion(
+    recording: Recording, bold: Bold, mask: np.ndarray, *, table: Path | None = None
+) -> np.ndarray | None:
+    """Give the motion of the head, (volumes, regressors): by a table of confounds, or else by the image.
 
     None, with the reason in the log, where neither tells.
+
+    Parameters
+    ----------
+    table : Path, optional
+        A pipeline's, of the series; otherwise one is looked for beside the BOLD as recorded.
     """
     assert recording.bold is not None
     n_volumes = bold.data.shape[-1]
-    path = find_confounds_file(recording.bold)
+    path = table if table is not None else find_confounds_file(recording.bold)
     if path is not None:
         try:
-            table = read_confounds(path).to_numpy(np.float32)
-            if len(table) == n_volumes:
-                return table
-            raise InputDataError(f"{path}: expected {n_volumes} rows, one per volume, found {len(table)}")
+            confounds = read_confounds(path).to_numpy(np.float32)
+            if len(confounds) == n_volumes:
+                return confounds
+            raise InputDataError(f"{path}: expected {n_volumes} rows, one per volume, found {len(confounds)}")
         except Eeg2FmriError as error:
             logger.warning("%s; motion is estimated from the image", error)
     try:

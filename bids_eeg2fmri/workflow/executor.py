@@ -6,7 +6,7 @@ import logging
 import platform
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from bids_eeg2fmri import __version__
 from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.bids.index import Filters, index_dataset
 from bids_eeg2fmri.bids.pairing import refuse_idle_pairs
+from bids_eeg2fmri.bids.pipelines import find_pipelines
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.errors import Eeg2FmriError, MissingFilesError, NothingSelectedError, OutputError
 from bids_eeg2fmri.workflow.progress import Dashboard, tell
@@ -31,6 +32,8 @@ class Job:
 
     Attributes
     ----------
+    named : mapping
+        Name to folder of the derivatives that the user points to.
     open_log : callable
         Is given the file to log to once there is an output to write it to.
     """
@@ -42,6 +45,7 @@ class Job:
     n_cpus: int
     device: str
     filters: Filters
+    named: Mapping[str, Path]
     bundle: Path | None
     command: str
     open_log: Callable[[Path], None]
@@ -55,7 +59,8 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
             "--model BUNDLE"
         )
     refuse_idle_pairs(job.dataset, job.settings.pair_templates)
-    derivatives = Derivatives(job.output, job.dataset)
+    pipelines = [p for p in find_pipelines(job.dataset, job.named) if p.root.resolve() != job.output.resolve()]
+    derivatives = Derivatives(job.output, job.dataset, {pipeline.name: pipeline.root for pipeline in pipelines})
     derivatives.create()
     job.open_log(derivatives.create_log("participant"))
     from bids_eeg2fmri.training.engine import start_engine
@@ -67,7 +72,7 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
     from bids_eeg2fmri.workflow.participant import process_participant
 
     origin = provenance(job, engine)
-    task = Task(job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, origin)
+    task = Task(job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, origin, pipelines)
     done: list[str] = []
     failures: dict[str, list[tuple[str, int]]] = {}
     nothing_selected: dict[str, NothingSelectedError] = {}
@@ -176,7 +181,13 @@ def write_boilerplate(job: Job, level: str) -> int:
 
 
 def print_plan(
-    dataset: Path, subjects: Sequence[str], settings: Settings, filters: Filters, *, with_model: bool
+    dataset: Path,
+    subjects: Sequence[str],
+    settings: Settings,
+    filters: Filters,
+    *,
+    named: Mapping[str, Path],
+    with_model: bool,
 ) -> int:
     """Print which files belong together and why, where the first volume is, and what would be written.
 
@@ -185,13 +196,16 @@ def print_plan(
     from bids_eeg2fmri.workflow.plan import plan_participant
 
     refuse_idle_pairs(dataset, settings.pair_templates)
+    pipelines = find_pipelines(dataset, named)
     files = index_dataset(dataset, subjects)
     rows = [("recording", "decision", "reason", "alignment", "would write")]
     errors = []
     faults: list[tuple[str, Eeg2FmriError]] = []
     for subject in subjects:
         try:
-            plan = plan_participant(dataset, subject, settings, filters, files=files[subject], read_signals=False)
+            plan = plan_participant(
+                dataset, subject, settings, filters, files=files[subject], pipelines=pipelines, read_signals=False
+            )
         except NothingSelectedError as error:
             errors.append(error)
             continue
@@ -207,7 +221,12 @@ def print_plan(
             elif planned.error is not None:
                 alignment = f"failed: {planned.error}"
             output = f"{r.name}_desc-synth_bold.nii.gz" if synthesized else "n/a"
-            rows.append((r.name, r.status, r.reason, alignment, output))
+            made = (
+                [f"BOLD as {r.preprocessed.pipeline.name} made it: {r.preprocessed.path.name}"]
+                if r.preprocessed
+                else []
+            )
+            rows.append((r.name, r.status, "; ".join([r.reason, *made]), alignment, output))
     if len(errors) == len(subjects):
         raise errors[0]
     if len(faults) == len(subjects):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from bids_eeg2fmri.bold.grid import Grid, percent_change
-from bids_eeg2fmri.bold.regions import tile_regions
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.windows import make_windows
 from bids_eeg2fmri.workflow.foreign import Files, Foreign, read_foreign
+from bids_eeg2fmri.workflow.regions import regions_of
 from bids_eeg2fmri.workflow.results import compare_images, results_of, some_volumes
 from bids_eeg2fmri.workflow.scoring import Scores, score
 from bids_eeg2fmri.workflow.task import compare_in_blocks
@@ -91,7 +91,7 @@ def judge_files(
     ]
     predicted = {PREDICTION: foreign.changes} | out.predicted
     predicted[OWN_MEAN] = predicted.pop("mean image")
-    regions = tile_regions(grid)
+    regions = regions_of(grid, settings.regions)
     scores = score(
         measured, predicted, blocks, tr_s=[run.tr_s for run in runs], regions=regions, settings=settings, seed=seed
     )

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from bids_eeg2fmri.bids.participants import read_participant
+from bids_eeg2fmri.bids.pipelines import NATIVE
 from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import percent_change
-from bids_eeg2fmri.bold.regions import tile_regions
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import relative_to_mean
 from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, MissingFilesError
@@ -21,6 +22,7 @@ from bids_eeg2fmri.workflow.chance import ask_about_chance
 from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Prepared, Sampling, on_common_ground, prepare
 from bids_eeg2fmri.workflow.progress import Progress
+from bids_eeg2fmri.workflow.regions import regions_of
 from bids_eeg2fmri.workflow.results import published_metrics, results_of, write_agreement
 from bids_eeg2fmri.workflow.scoring import Said, score
 from bids_eeg2fmri.workflow.task import compare_task_maps
@@ -51,7 +53,9 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
         If nothing could be done.
     """
     report("finding recordings")
-    plan = plan_participant(task.dataset, subject, task.settings, task.filters)
+    synthesizer = load_synthesizer(task.bundle) if task.bundle else None
+    settings = task.settings if synthesizer is None else _in_the_space_of(synthesizer, task.settings)
+    plan = plan_participant(task.dataset, subject, settings, task.filters, pipelines=task.pipelines)
     recordings = [planned.recording for planned in plan]
     task.derivatives.remove_participant(subject)  # what an earlier run concluded does not stand beside a failure
     covariates = read_participant(task.dataset, subject)
@@ -77,7 +81,6 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
         )
 
     report.expect(len(with_eeg) + _count_stages(task, [p.recording for p in with_eeg if p.recording.paired]))
-    synthesizer = load_synthesizer(task.bundle) if task.bundle else None
     sampling = (
         Sampling.by_settings(task.settings.spectrum, task.settings.window.step_s)
         if synthesizer is None
@@ -88,7 +91,8 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
     for planned in with_eeg:
         report(f"reading {planned.recording.name}")
         try:
-            prepared.append(prepare(planned, sampling, task.settings))
+            model_grid = synthesizer.grid if synthesizer is not None else None
+            prepared.append(prepare(planned, sampling, settings, model_grid=model_grid))
         except Eeg2FmriError as error:
             failed.append((planned.recording, error))
     if not prepared:
@@ -136,7 +140,7 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
             account.note(p.recording, "EEG only", f"{p.recording.reason}; apply a model with --model")
     grid = runs[0].grid
     assert grid is not None
-    regions = tile_regions(grid)
+    regions = regions_of(grid, settings.regions)
 
     out = predict_out_of_sample(runs, settings, seed=task.seed, report=lambda what: report(f"training, {what}"))
     report("training for chance")
@@ -153,6 +157,7 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
         out.predicted,
         blocks,
         tr_s=[run.tr_s for run in runs],
+        confounds=[run.confounds for run in runs],
         regions=regions,
         settings=settings,
         seed=task.seed,
@@ -234,7 +239,7 @@ def _apply(
     """Synthesize by a saved model; where BOLD on the same grid exists, score it. Give the recordings that failed."""
     report("synthesizing")
     settings = task.settings
-    regions = tile_regions(synthesizer.grid)
+    regions = regions_of(synthesizer.grid, settings.regions)
     lags = np.array(synthesizer.spec.lags_s)
     name = str(synthesizer.card["architecture"])
     seen = set(synthesizer.card.get("fingerprints", []))
@@ -274,12 +279,12 @@ def _apply(
             continue
         values = np.full((p.n_volumes, synthesizer.grid.n_voxels), np.nan, dtype=np.float32)
         inside = p.grid.mask[synthesizer.grid.mask]
-        values[:, inside] = percent_change(p.table, p.table.mean(0))[:, synthesizer.grid.mask[p.grid.mask]]
+        values[:, inside] = percent_change(p.table, p.mean)[:, synthesizer.grid.mask[p.grid.mask]]
         values = np.nan_to_num(values)
         scored.append(p)
         measured.append(values)
         predictions.append(change)
-        blocks.append(np.where(windows.complete, 0, -1))
+        blocks.append(np.where(windows.complete & (True if p.usable is None else p.usable), 0, -1))
         coefficients.append(said[None])
         for draw, surrogate in enumerate(surrogates):
             surrogate.append(
@@ -300,6 +305,7 @@ def _apply(
             predicted,
             blocks,
             tr_s=[p.tr_s for p in scored],
+            confounds=[p.confounds for p in scored],
             regions=regions,
             settings=settings,
             seed=task.seed,
@@ -342,6 +348,13 @@ def _apply(
     if scored:
         write_agreement(account, scored, regions, measured, predictions, blocks, synthesizer.grid)
     return failed
+
+
+def _in_the_space_of(synthesizer: Synthesizer, settings: Settings) -> Settings:
+    """Have BOLD read where the model's is."""
+    grid = synthesizer.grid
+    space = f"{grid.space}:res-{grid.resolution}" if grid.space and grid.resolution else grid.space or NATIVE
+    return replace(settings, bold=replace(settings.bold, space=space))
 
 
 def _sampling_of(synthesizer: Synthesizer) -> Sampling:

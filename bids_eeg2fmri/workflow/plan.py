@@ -14,6 +14,7 @@ import numpy as np
 
 from bids_eeg2fmri.bids.index import DataFile, Filters, index_dataset, select_files
 from bids_eeg2fmri.bids.pairing import Pair, Question, explain_rest, propose_pairs, put_in_order
+from bids_eeg2fmri.bids.pipelines import find_preprocessed_bold, match_cleaned_eeg
 from bids_eeg2fmri.bids.reading import (
     BoldHeader,
     EegHeader,
@@ -25,7 +26,7 @@ from bids_eeg2fmri.bids.reading import (
     read_events,
 )
 from bids_eeg2fmri.bids.reading.sidecars import read_sidecar
-from bids_eeg2fmri.bids.recordings import Recording, Status
+from bids_eeg2fmri.bids.recordings import Pipeline, Recording, Status
 from bids_eeg2fmri.config import AlignmentSettings, Settings
 from bids_eeg2fmri.eeg.alignment import Alignment, align_from, align_runs
 from bids_eeg2fmri.eeg.candidates import Marker, Scan
@@ -34,6 +35,8 @@ from bids_eeg2fmri.errors import AlignmentError, Eeg2FmriError
 
 # Series of one EEG file of which every order is tried, where nobody knows it.
 MOST_PERMUTED = 5
+# By how much the length of cleaned EEG may differ from that of the recording, if the two start together.
+SAME_LENGTH_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ def plan_participant(
     filters: Filters | None = None,
     *,
     files: Sequence[DataFile] | None = None,
+    pipelines: Sequence[Pipeline] = (),
     read_signals: bool = True,
 ) -> list[Planned]:
     """Find, pair and align what a participant has.
@@ -79,6 +83,8 @@ def plan_participant(
         See ``bids.index``.
     files : sequence of DataFile, optional
         The participant's, if the dataset has been indexed.
+    pipelines : sequence of Pipeline, optional
+        Where to look for preprocessed BOLD and cleaned EEG.
     read_signals : bool
         False leaves out what needs the EEG's signals: the gradient artefact.
 
@@ -93,8 +99,10 @@ def plan_participant(
         If the participant has recordings but the filters leave none.
     """
     settings = settings or Settings()
-    found = index_dataset(dataset, [subject])[subject] if files is None else files
-    headers = _Headers(dataset, settings.alignment, read_signals=read_signals)
+    found = list(index_dataset(dataset, [subject])[subject] if files is None else files)
+    cleaned, unrecorded = match_cleaned_eeg(pipelines, subject, [file for file in found if file.suffix == "eeg"])
+    found += unrecorded
+    headers = _Headers(dataset, settings.alignment, read_signals=read_signals, cleaned=cleaned)
     selected = select_files(found, filters or {}, subject=subject)
     proposal = propose_pairs(
         dataset,
@@ -116,11 +124,13 @@ def plan_participant(
     for file, (status, reason) in answers.items():
         metadata = headers.sidecar(file)
         if file.suffix == "eeg":
-            recording = Recording(subject, file.path, None, status, reason, {}, metadata)
+            recording = Recording(subject, headers.path(file), None, status, reason, {}, metadata)
         else:
             recording = Recording(subject, None, file.path, status, reason, metadata, {})
         plan.append(Planned(recording))
     plan = [_with_copies(planned, proposal.copies) for planned in plan]
+    if settings.bold.preprocessed == "auto":
+        plan = [_with_preprocessed(planned, pipelines, settings.bold.space) for planned in plan]
     return sorted(plan, key=lambda planned: (planned.recording.name, planned.recording.status))
 
 
@@ -159,13 +169,34 @@ def _with_copies(planned: Planned, copies: Mapping[DataFile, list[str]]) -> Plan
     return replace(planned, recording=replace(recording, reason="; ".join([recording.reason, *told])))
 
 
+def _with_preprocessed(planned: Planned, pipelines: Sequence[Pipeline], space: str) -> Planned:
+    """Add what a pipeline made of the BOLD of a pair."""
+    recording = planned.recording
+    if not recording.paired or planned.error is not None:
+        return planned
+    assert recording.bold is not None
+    try:
+        found = find_preprocessed_bold(pipelines, recording.bold, space)
+    except Eeg2FmriError as error:
+        return replace(planned, error=error)
+    return replace(planned, recording=replace(recording, preprocessed=found))
+
+
 class _Headers:
     """What headers and sidecars say, each read once."""
 
-    def __init__(self, dataset: Path, settings: AlignmentSettings, *, read_signals: bool):
+    def __init__(
+        self,
+        dataset: Path,
+        settings: AlignmentSettings,
+        *,
+        read_signals: bool,
+        cleaned: Mapping[Path, Path] | None = None,
+    ):
         self.dataset = dataset
         self.settings = settings
         self.read_signals = read_signals
+        self.cleaned = cleaned or {}
         self._eeg: dict[Path, EegHeader] = {}
         self._bold: dict[Path, BoldHeader] = {}
 
@@ -173,13 +204,31 @@ class _Headers:
         """Take what has been read of BOLD files already."""
         self._bold |= known
 
+    def path(self, file: DataFile) -> Path:
+        """What is read of a file: EEG as a pipeline has cleaned it, if one has."""
+        return self.cleaned.get(file.path, file.path)
+
     def sidecar(self, file: DataFile) -> Mapping[str, Any]:
-        return read_sidecar(self.dataset, file.path)
+        path = self.path(file)
+        return read_sidecar(self.dataset if path.is_relative_to(self.dataset) else find_root(path), path)
 
     def eeg(self, file: DataFile) -> EegHeader:
         if file.path not in self._eeg:
-            self._eeg[file.path] = read_eeg_header(file.path, self.sidecar(file))
+            path = self.path(file)
+            header = read_eeg_header(path, self.sidecar(file))
+            if path != file.path and not header.markers:
+                header = self._with_markers_as_recorded(file, header)
+            self._eeg[file.path] = header
         return self._eeg[file.path]
+
+    def _with_markers_as_recorded(self, file: DataFile, header: EegHeader) -> EegHeader:
+        """Take the markers of the EEG as recorded where the cleaned one has none and is of the same length: one clock."""
+        try:
+            recorded = read_eeg_header(file.path, read_sidecar(self.dataset, file.path))
+        except Eeg2FmriError:
+            return header  # it need not be there
+        same = abs(recorded.duration_s - header.duration_s) <= SAME_LENGTH_S
+        return replace(header, markers=recorded.markers) if same else header
 
     def bold(self, file: DataFile) -> BoldHeader:
         if file.path not in self._bold:
@@ -198,7 +247,7 @@ class _Headers:
     def planned(self, subject: str, pair: Pair, alignment: Alignment | Eeg2FmriError) -> Planned:
         recording = Recording(
             subject,
-            pair.eeg.path,
+            self.path(pair.eeg),
             pair.bold.path,
             "paired",
             pair.reason,

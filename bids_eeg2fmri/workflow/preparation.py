@@ -1,18 +1,17 @@
 """From the files of a recording to its spectrum, its volumes' onsets and its table of voxels."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bids_eeg2fmri.bids.reading import Eeg, channel_positions, read_bold, read_eeg
+from bids_eeg2fmri.bids.reading import Eeg, channel_positions, read_eeg
 from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import Grid
-from bids_eeg2fmri.bold.masking import brain_mask
-from bids_eeg2fmri.config import Settings, SpectrumSettings
+from bids_eeg2fmri.config import BoldSettings, Settings, SpectrumSettings
 from bids_eeg2fmri.eeg.alignment import Alignment
 from bids_eeg2fmri.eeg.bad_channels import find_bad_channels, find_useless_channels, interpolate
 from bids_eeg2fmri.eeg.cleaning import remove_scanner_artifacts
@@ -21,7 +20,8 @@ from bids_eeg2fmri.eeg.gradient import Gradient
 from bids_eeg2fmri.eeg.pulse import Pulse
 from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
 from bids_eeg2fmri.errors import InputDataError, ModelError
-from bids_eeg2fmri.workflow.body import describe_heart, describe_motion
+from bids_eeg2fmri.workflow.body import describe_heart
+from bids_eeg2fmri.workflow.bold import prepare_bold
 from bids_eeg2fmri.workflow.events import gather_events
 from bids_eeg2fmri.workflow.plan import Planned
 
@@ -71,6 +71,9 @@ class Prepared:
         None where they were not looked for.
     cleaned : Signals or None
         The EEG that the spectrum was computed from, if it is to be written.
+    usable, confounds, bold_done, points_mm
+        See ``usable``, ``confounds``, ``done`` and ``points_mm`` of :class:`~bids_eeg2fmri.workflow.bold.Measured`; None without
+        BOLD.
     """
 
     recording: Recording
@@ -92,10 +95,20 @@ class Prepared:
     pulse: Pulse | None = None
     bad_channels: BadChannels | None = None
     cleaned: Signals | None = None
+    usable: np.ndarray | None = None
+    confounds: np.ndarray | None = None
+    bold_done: dict[str, Any] | None = None
+    points_mm: np.ndarray | None = None
 
     @property
     def n_volumes(self) -> int:
         return len(self.onsets_s)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of the BOLD's volumes that are of use, (voxels,)."""
+        assert self.table is not None
+        return self.table.mean(0) if self.usable is None else self.table.mean(0, where=self.usable[:, None])
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,9 @@ class Sampling:
         return cls(tuple(freqs.tolist()), spectrum.frame_s, step_s)
 
 
-def prepare(planned: Planned, sampling: Sampling, cleaning: Settings | None = None) -> Prepared:
+def prepare(
+    planned: Planned, sampling: Sampling, cleaning: Settings | None = None, *, model_grid: Grid | None = None
+) -> Prepared:
     """Read, clean and transform a recording that has EEG.
 
     Parameters
@@ -136,7 +151,9 @@ def prepare(planned: Planned, sampling: Sampling, cleaning: Settings | None = No
     planned : Planned
     sampling : Sampling
     cleaning : Settings or None
-        How artefacts of the scanner are removed; None leaves the EEG as it is.
+        How artefacts of the scanner are removed and what is done to the BOLD; None leaves the EEG as it is.
+    model_grid : Grid, optional
+        See :func:`~bids_eeg2fmri.workflow.bold.prepare_bold`.
 
     Raises
     ------
@@ -145,29 +162,20 @@ def prepare(planned: Planned, sampling: Sampling, cleaning: Settings | None = No
     """
     recording, alignment = planned.recording, planned.alignment
     eeg, channels = _open_eeg(planned, sampling)
-    grid = table = events = motion = n_slices = None
+    bold = events = None
     conflicts: list[str] = []
     if recording.bold is not None:
         assert alignment is not None
-        bold = read_bold(recording)
         _tell(recording, alignment)
-        try:
-            # A voxel that is NaN once has a NaN mean, and is outside.
-            grid = Grid(brain_mask(bold.data.mean(-1, dtype=np.float64), bold.affine), bold.affine, bold.space_code)
-        except InputDataError as error:
-            raise InputDataError(f"{recording.bold}: {error}") from None
-        table = grid.table(bold.data)
-        fingerprint = _fingerprint(bold.data.mean((0, 1, 2), dtype=np.float64))
-        onsets_s, tr_s, n_slices = alignment.onsets_s, bold.tr_s, bold.header.slice_groups
-        motion = describe_motion(recording, bold, grid.mask)
-        del bold
+        bold = prepare_bold(recording, cleaning.bold if cleaning is not None else BoldSettings(), model_grid=model_grid)
+        onsets_s, tr_s = alignment.onsets_s, bold.tr_s
         events, conflicts = gather_events(recording, alignment, tr_s=tr_s)
         for conflict in conflicts:
             logger.warning("%s: %s", recording.name, conflict)
     else:
         tr_s = sampling.tr_s
         onsets_s = np.arange(int(eeg.duration_s / tr_s)) * tr_s
-        fingerprint = ""
+    n_slices = bold.n_slices if bold is not None else None
     of_eeg = _transform(planned, eeg, channels, sampling, cleaning, onsets_s, tr_s, n_slices)
     return Prepared(
         recording,
@@ -176,19 +184,23 @@ def prepare(planned: Planned, sampling: Sampling, cleaning: Settings | None = No
         eeg.duration_s,
         of_eeg.spectrum,
         of_eeg.step_s,
-        fingerprint,
+        bold.fingerprint if bold is not None else "",
         channel_positions(eeg.raw, list(of_eeg.spectrum.channels)),
         alignment,
-        grid,
-        table,
+        bold.grid if bold is not None else None,
+        bold.table if bold is not None else None,
         events,
         tuple(conflicts),
-        motion,
+        bold.motion if bold is not None else None,
         of_eeg.cardiac,
         of_eeg.gradient,
         of_eeg.pulse,
         of_eeg.bad_channels,
         of_eeg.cleaned,
+        bold.usable if bold is not None else None,
+        bold.confounds if bold is not None else None,
+        bold.done if bold is not None else None,
+        bold.points_mm if bold is not None else None,
     )
 
 
@@ -365,11 +377,6 @@ def _tell(recording: Recording, alignment: Alignment) -> None:
     logger.info("%s: %s", recording.name, alignment.evidence)
     for note in alignment.notes:
         logger.warning("%s: %s", recording.name, note)
-
-
-def _fingerprint(course: np.ndarray) -> str:
-    """Sixteen characters from the mean of every volume: neither the file's name nor its compression matters."""
-    return hashlib.sha256(" ".join(f"{value:.5e}" for value in course).encode()).hexdigest()[:16]
 
 
 def on_common_ground(prepared: Sequence[Prepared]) -> tuple[list[Prepared], list[tuple[Recording, str]]]:

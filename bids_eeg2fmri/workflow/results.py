@@ -63,10 +63,11 @@ def write_agreement(
     use = [block >= 0 for block in blocks]
     courses: list[dict[str, np.ndarray]] = []
     for p, m, s, block, judged in zip(runs, measured, predicted, blocks, use, strict=True):
-        out = nuisance(block, tr_s=p.tr_s, drift_period_s=account.task.settings.bold.drift_period_s)
+        period_s = account.task.settings.bold.drift_period_s
+        out = nuisance(block, tr_s=p.tr_s, drift_period_s=period_s, confounds=p.confounds)
         agreement = measure_agreement([Course(m[judged], s[judged], out)])
         r_map = grid.image(agreement.r.astype(np.float32))
-        account.file(p.recording, "r_map", account.derivatives.write_map(p.recording, r_map))
+        account.file(p.recording, "r_map", account.derivatives.write_map(p.recording, r_map, space=grid.entities))
         q = residual_maker(out)
         means = {"measured": regions.mean(m[judged]), "synthesized": regions.mean(s[judged])}
         courses.append({side: course - q @ (q.T @ course) for side, course in means.items()})
@@ -149,7 +150,7 @@ def published_metrics(
         candidates = {
             model: constant * (1 + change[rows] / 100),
             "mean image": constant,
-            "own mean image": np.broadcast_to(run.table.mean(0), constant.shape),
+            "own mean image": np.broadcast_to(run.mean, constant.shape),
         }
         of_runs.append((grid.array(run.table[rows]), {name: grid.array(table) for name, table in candidates.items()}))
     return compare_images(of_runs)

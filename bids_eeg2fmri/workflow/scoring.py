@@ -102,17 +102,21 @@ class Scores:
         return str(self.table.model.iloc[0])
 
 
-def nuisance(blocks: np.ndarray, *, tr_s: float, drift_period_s: float) -> np.ndarray:
-    """Regressors that neither side is judged by: drift, and one constant per held-out block.
+def nuisance(
+    blocks: np.ndarray, *, tr_s: float, drift_period_s: float, confounds: np.ndarray | None = None
+) -> np.ndarray:
+    """Regressors that neither side is judged by: drift, one constant per held-out block, and confounds.
 
     Parameters
     ----------
     blocks : array of shape (volumes,)
         Number of the block of each volume, -1 where none was predicted; those volumes are left out.
+    confounds : array of shape (volumes, regressors), optional
     """
     drift = drift_regressors(len(blocks), tr_s=tr_s, shortest_period_s=drift_period_s)
     constants = blocks[:, None] == np.unique(blocks[blocks >= 0])
-    return np.hstack([drift, constants])[blocks >= 0]
+    known = [drift, constants] if confounds is None else [drift, constants, confounds]
+    return np.hstack(known)[blocks >= 0]
 
 
 def score(
@@ -125,6 +129,7 @@ def score(
     settings: Settings,
     seed: int,
     said: Said | None = None,
+    confounds: Sequence[np.ndarray | None] = (),
 ) -> Scores:
     """Compare models with the measurement over all runs of a participant.
 
@@ -138,12 +143,17 @@ def score(
         See :func:`nuisance`. The number of a block is that of the model that predicts it.
     said : Said or None
         None if a single model, which has not seen these runs, predicts all of them.
+    confounds : list of arrays of shape (volumes, regressors) or None
+        Left out of both sides of each run; empty where there are none.
     """
     use = [b >= 0 for b in blocks]
 
     def nuisances(of: Sequence[np.ndarray]) -> list[np.ndarray]:
         period_s = settings.bold.drift_period_s
-        return [nuisance(b, tr_s=tr, drift_period_s=period_s) for b, tr in zip(of, tr_s, strict=True)]
+        return [
+            nuisance(b, tr_s=tr, drift_period_s=period_s, confounds=c)
+            for b, tr, c in zip(of, tr_s, confounds or [None] * len(of), strict=True)
+        ]
 
     out = nuisances(blocks)
     # The parts that tell chance need not be those of the scores.

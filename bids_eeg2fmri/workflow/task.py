@@ -53,7 +53,13 @@ def compare_task_maps(
         name, use = run.recording.name, blocks[i] >= 0
         series = {model: of_runs[i] for model, of_runs in predicted.items()}
         of_run, design, left_out = compare_in_blocks(
-            run.events, measured[i], series, blocks[i], tr_s=run.tr_s, drift_period_s=drift_period_s
+            run.events,
+            measured[i],
+            series,
+            blocks[i],
+            tr_s=run.tr_s,
+            drift_period_s=drift_period_s,
+            confounds=run.confounds,
         )
         rows += [{"recording": name} | row for row in of_run]
         for condition, reason in left_out.items():
@@ -62,6 +68,7 @@ def compare_task_maps(
             "DesignMatrix": {
                 "HemodynamicResponse": "spm",
                 "Drift": f"cosines with periods of at least {drift_period_s:g} s, a constant for each held-out block",
+                "Confounds": 0 if run.confounds is None else run.confounds.shape[1],
                 "NoiseModel": "ar1",
                 "Contrasts": list(design.contrasts),
                 "LeftOut": left_out,
@@ -75,7 +82,9 @@ def compare_task_maps(
             for side, [z] in (("measured", maps.measured), ("synthesized", maps.predicted[first])):
                 image = grid.image(np.nan_to_num(z).astype(np.float32))
                 sidecar = {"Contrast": condition, **told} | ({"Model": first} if side == "synthesized" else {})
-                path = account.derivatives.write_task_map(run.recording, label, side, image, sidecar)
+                path = account.derivatives.write_task_map(
+                    run.recording, label, side, image, sidecar, space=grid.entities
+                )
                 entry[side] = path.as_posix()
             files.append(entry)
         account.entries[run.recording.file] |= {"task_maps": files, "task_left_out": left_out}
@@ -90,6 +99,7 @@ def compare_in_blocks(
     *,
     tr_s: float,
     drift_period_s: float,
+    confounds: np.ndarray | None = None,
 ) -> tuple[list[dict[str, Any]], Design, dict[str, str]]:
     """Compare the task's maps of one run, block by block.
 
@@ -97,7 +107,7 @@ def compare_in_blocks(
     ----------
     events : DataFrame
         See :func:`bids_eeg2fmri.evaluation.task.design_matrix`.
-    measured, predicted, blocks
+    measured, predicted, blocks, confounds
         Of all volumes of the run.
 
     Returns
@@ -110,7 +120,7 @@ def compare_in_blocks(
         Conditions and contrasts that were not compared, with the reason.
     """
     use = blocks >= 0
-    out = nuisance(blocks, tr_s=tr_s, drift_period_s=drift_period_s)
+    out = nuisance(blocks, tr_s=tr_s, drift_period_s=drift_period_s, confounds=confounds)
     design = design_matrix(events, out, blocks, tr_s=tr_s)
     in_blocks = split_by_block(design, blocks)
     series = {model: values[use] for model, values in predicted.items()}

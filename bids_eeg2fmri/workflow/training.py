@@ -60,10 +60,12 @@ class OutOfSample:
 
 
 def windows_of(runs: Sequence[Prepared], settings: Settings) -> tuple[Windows, np.ndarray]:
-    """Window all runs; also give the lags in s."""
+    """Window all runs, without the volumes that are of no use; also give the lags in s."""
     step_s = float(np.median([run.step_s for run in runs]))
     lags = lags_s(span_s=settings.window.span_s, step_s=step_s)
-    return make_windows([run.spectrum for run in runs], [run.onsets_s for run in runs], lags=lags), lags
+    windows = make_windows([run.spectrum for run in runs], [run.onsets_s for run in runs], lags=lags)
+    usable = [np.ones(run.n_volumes, bool) if run.usable is None else run.usable for run in runs]
+    return replace(windows, complete=windows.complete & np.concatenate(usable)), lags
 
 
 def gap_s(settings: Settings) -> float:
@@ -233,7 +235,7 @@ class Learned:
 
 
 def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray, settings: Settings) -> Learned:
-    """Compute baseline, drift, basis and coefficients from training volumes only."""
+    """Compute baseline, drift and confounds, basis and coefficients from training volumes only."""
     baselines: dict[int, np.ndarray] = {}
     changes = []
     for number, run in enumerate(runs):
@@ -242,8 +244,9 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
             continue
         values = _table(run)[volumes]
         baseline = values.mean(0)
-        drift = drift_regressors(run.n_volumes, tr_s=run.tr_s, shortest_period_s=settings.bold.drift_period_s)
-        changes.append(remove_drift(percent_change(values, baseline), drift[volumes]))
+        slow = drift_regressors(run.n_volumes, tr_s=run.tr_s, shortest_period_s=settings.bold.drift_period_s)
+        unwanted = slow if run.confounds is None else np.hstack([slow, run.confounds])
+        changes.append(remove_drift(percent_change(values, baseline), unwanted[volumes]))
         baselines[number] = baseline
     # Of a run that is held out as a whole not even the mean image is known.
     of_others: np.ndarray = np.mean(list(baselines.values()), axis=0)

@@ -1,7 +1,7 @@
 """Transfer between participants: learn from some, synthesize the others."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from bids_eeg2fmri.bids.reading import read_events
 from bids_eeg2fmri.bold.basis import fit_basis
 from bids_eeg2fmri.bold.drift import drift_regressors, remove_drift
 from bids_eeg2fmri.bold.grid import Grid
-from bids_eeg2fmri.bold.regions import Regions, tile_regions
+from bids_eeg2fmri.bold.regions import Regions
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import Spectrum, relative_to_mean
 from bids_eeg2fmri.errors import InputDataError
@@ -22,6 +22,7 @@ from bids_eeg2fmri.training.fitting import Trainer
 from bids_eeg2fmri.training.synthesizer import Synthesizer
 from bids_eeg2fmri.windows import Windows, lags_s, make_windows
 from bids_eeg2fmri.workflow.blind import blind_features
+from bids_eeg2fmri.workflow.regions import regions_of
 from bids_eeg2fmri.workflow.scoring import RIDGE, Said, Scores, score
 from bids_eeg2fmri.workflow.training import (
     Learned,
@@ -53,7 +54,9 @@ class Sample:
         None without BOLD.
     events : DataFrame or None
         On the clock of the volumes.
-    motion, cardiac : array of shape (volumes, regressors) or None
+    motion, cardiac, confounds : array of shape (volumes, regressors) or None
+    usable : array of shape (volumes,)
+        Volumes to learn from and to be judged by.
     """
 
     participant: str
@@ -71,6 +74,8 @@ class Sample:
     events: pd.DataFrame | None = None
     motion: np.ndarray | None = None
     cardiac: np.ndarray | None = None
+    confounds: np.ndarray | None = None
+    usable: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -114,11 +119,18 @@ def read_sample(derivatives: Derivatives, participant: str, name: str, path: str
         float(arrays["frame_s"]),
         str(arrays["fingerprint"]),
         arrays["positions_m"],
-        Grid(arrays["mask"], arrays["affine"], int(arrays["space_code"])) if "mask" in arrays else None,
+        _grid_of(arrays) if "mask" in arrays else None,
         read_events(derivatives.root / events) if events is not None else None,
         arrays.get("motion"),
         arrays.get("cardiac"),
+        arrays.get("confounds"),
+        arrays.get("usable"),
     )
+
+
+def _grid_of(arrays: Mapping[str, np.ndarray]) -> Grid:
+    named = [str(arrays[key]) if key in arrays else "" for key in ("space", "resolution")]
+    return Grid(arrays["mask"], arrays["affine"], int(arrays["space_code"]), *named)
 
 
 def transfer(
@@ -147,10 +159,12 @@ def transfer(
         raise InputDataError("expected at least 3 participants to transfer between, found 0 with BOLD")
     grids = [s.grid for s in with_bold if s.grid is not None]
     grid = replace(grids[0], mask=np.logical_and.reduce([g.mask for g in grids]))
-    regions = tile_regions(grid)
+    regions = regions_of(grid, settings.regions)
     step_s = float(np.median([s.step_s for s in with_bold]))
     lags = lags_s(span_s=settings.window.span_s, step_s=step_s)
     windows = make_windows([s.spectrum for s in with_bold], [s.onsets_s for s in with_bold], lags=lags)
+    usable = [np.ones(len(s.onsets_s), bool) if s.usable is None else s.usable for s in with_bold]
+    windows = replace(windows, complete=windows.complete & np.concatenate(usable))
     participant = np.array([everyone.index(s.participant) for s in with_bold])[windows.recording]
     volumes = Samples(
         recording=windows.recording,
@@ -260,8 +274,9 @@ class _Reduced:
 def _reduce(derivatives, sample: Sample, grid: Grid, windows: Windows, number: int, settings: Settings) -> _Reduced:
     rows = np.flatnonzero((windows.recording == number) & windows.complete)
     volumes = windows.volume[rows]
-    drift = drift_regressors(len(sample.onsets_s), tr_s=sample.tr_s, shortest_period_s=settings.bold.drift_period_s)
-    change = remove_drift(_change(derivatives, sample, grid)[volumes], drift[volumes])
+    slow = drift_regressors(len(sample.onsets_s), tr_s=sample.tr_s, shortest_period_s=settings.bold.drift_period_s)
+    unwanted = slow if sample.confounds is None else np.hstack([slow, sample.confounds])
+    change = remove_drift(_change(derivatives, sample, grid)[volumes], unwanted[volumes])
     # Twice as many directions as the group's basis keeps: what is lost here is below its noise.
     basis = fit_basis(change, 2 * settings.bold.n_components)
     return _Reduced(rows, basis.project(change), basis.components)
@@ -287,7 +302,7 @@ def _trainer(trainer: Trainer | None, sample: Sample, lags, learned: Learned, se
 
 
 def _score(derivatives, samples, windows, test, learned, by_name, said, is_other, grid, regions, settings, seed):
-    measured, blocks, tr_s, of_model = [], [], [], []
+    measured, blocks, tr_s, of_model, confounds = [], [], [], [], []
     predicted: dict[str, list[np.ndarray]] = {name: [] for name in [*by_name, "mean image"]}
     courses = []
     for number in np.unique(windows.recording[test]):
@@ -297,6 +312,7 @@ def _score(derivatives, samples, windows, test, learned, by_name, said, is_other
         measured.append(_change(derivatives, sample, grid))
         blocks.append(np.where(np.isin(np.arange(len(sample.onsets_s)), volumes), 0, -1))
         tr_s.append(sample.tr_s)
+        confounds.append(sample.confounds)
         of_model.append(said[None, windows.recording == number])
         for name, coefficients in by_name.items():
             change = np.zeros_like(measured[-1])
@@ -313,6 +329,7 @@ def _score(derivatives, samples, windows, test, learned, by_name, said, is_other
         predicted,
         blocks,
         tr_s=tr_s,
+        confounds=confounds,
         regions=regions,
         settings=settings,
         seed=seed,

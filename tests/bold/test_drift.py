@@ -30,3 +30,11 @@ def test_what_is_left_is_orthogonal_to_drift():
 @pytest.mark.parametrize("n_volumes", [2, 10])
 def test_a_short_run_loses_its_mean_alone(n_volumes):
     assert drift_regressors(n_volumes, tr_s=2.0, shortest_period_s=128.0).shape == (n_volumes, 1)
+
+
+def test_regressors_that_depend_on_one_another_take_nothing_else_out():
+    rng = np.random.default_rng(8)
+    drift = drift_regressors(80, tr_s=2.0, shortest_period_s=64.0)
+    values = rng.standard_normal((80, 3))
+    doubled = np.hstack([drift, 1000 * drift[:, 1:3], drift @ rng.standard_normal((drift.shape[1], 2))])
+    np.testing.assert_allclose(remove_drift(values, doubled), remove_drift(values, drift), atol=1e-10)

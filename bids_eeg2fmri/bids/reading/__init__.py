@@ -1,6 +1,16 @@
 """Read a recording, or what its headers tell: the public face of everything that reads source data."""
 
-from bids_eeg2fmri.bids.reading.bold import Bold, BoldHeader, read_bold, read_bold_header, read_mask, read_series
+from bids_eeg2fmri.bids.reading.atlas import Atlas, read_atlas
+from bids_eeg2fmri.bids.reading.bold import (
+    Bold,
+    BoldHeader,
+    read_bold,
+    read_bold_header,
+    read_mask,
+    read_preprocessed_bold,
+    read_series,
+)
+from bids_eeg2fmri.bids.reading.confounds import read_nuisance, standardized
 from bids_eeg2fmri.bids.reading.eeg import Eeg, EegHeader, channel_positions, read_eeg, read_eeg_header
 from bids_eeg2fmri.bids.reading.events import find_events_file, read_events
 from bids_eeg2fmri.bids.reading.files import refuse_missing
@@ -9,6 +19,7 @@ from bids_eeg2fmri.bids.reading.sidecars import find_root, read_sidecar
 from bids_eeg2fmri.bids.reading.tables import read_table
 
 __all__ = [
+    "Atlas",
     "Bold",
     "BoldHeader",
     "Eeg",
@@ -19,15 +30,19 @@ __all__ = [
     "find_events_file",
     "find_physio_file",
     "find_root",
+    "read_atlas",
     "read_bold",
     "read_bold_header",
     "read_eeg",
     "read_eeg_header",
     "read_events",
     "read_mask",
+    "read_nuisance",
     "read_physio",
+    "read_preprocessed_bold",
     "read_series",
     "read_sidecar",
     "read_table",
     "refuse_missing",
+    "standardized",
 ]

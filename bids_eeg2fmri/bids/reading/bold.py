@@ -1,7 +1,7 @@
 """Read BOLD: NIfTI, compressed or not, and what its sidecar says of the series."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 
 from bids_eeg2fmri.bids.reading.files import refuse_missing
-from bids_eeg2fmri.bids.recordings import Recording
+from bids_eeg2fmri.bids.recordings import PreprocessedBold, Recording
 from bids_eeg2fmri.errors import InputDataError
 
 # Slices of one excitation are noted with times that differ by the rounding of the scanner; no scanner excites as fast.
@@ -101,6 +101,35 @@ def read_bold(recording: Recording) -> Bold:
     return bold
 
 
+def read_preprocessed_bold(recording: Recording, preprocessed: PreprocessedBold) -> Bold:
+    """Load a series as another pipeline made it, with the timing of the recorded one.
+
+    Raises
+    ------
+    MissingFilesError, InputDataError
+        See :func:`read_bold`; also if it has not as many volumes as were recorded.
+    """
+    # Of slices, only the series as recorded can tell.
+    metadata = dict(recording.bold_metadata) | {
+        key: value for key, value in preprocessed.metadata.items() if key in ("RepetitionTime",)
+    }
+    bold = read_series(preprocessed.path, metadata)
+    assert recording.bold is not None
+    if recording.bold.exists():
+        recorded = read_bold_header(recording.bold, recording.bold_metadata)
+        if recorded.n_volumes != bold.header.n_volumes:
+            raise InputDataError(
+                f"{preprocessed.path}: expected {recorded.n_volumes} volumes as in {recording.bold.name}, found "
+                f"{bold.header.n_volumes}; if the pipeline left some out, have it keep them"
+            )
+        bold = replace(bold, header=recorded)
+    if not np.isfinite(bold.data).any() or float(np.nanmax(bold.data)) <= float(np.nanmin(bold.data)):
+        raise InputDataError(
+            f"{preprocessed.path}: expected an image, found nothing but NaN or one constant; copy it anew"
+        )
+    return bold
+
+
 def read_series(path: Path, metadata: Mapping[str, Any], *, told_by: str = "the sidecar") -> Bold:
     """Load a series of volumes, measured or not; one that never changes is no fault here.
 
@@ -132,14 +161,26 @@ def read_mask(path: Path) -> tuple[np.ndarray, np.ndarray]:
     InputDataError
         If it is not one volume.
     """
+    data, affine = read_volume(path, "a mask")
+    return np.nan_to_num(data) > 0, affine
+
+
+def read_volume(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read one volume, (x, y, z), and its affine; ``kind`` is what it should be, in words.
+
+    Raises
+    ------
+    MissingFilesError, InputDataError
+        See :func:`read_mask`.
+    """
     image = _open_any(path)
     data = _load(path, image)
     data = data[..., 0] if data.ndim == 4 and data.shape[3] == 1 else data
     if data.ndim != 3:
         raise InputDataError(
-            f"{path}: expected a mask of one volume (3-D), found the shape {data.shape}; choose another"
+            f"{path}: expected {kind} of one volume (3-D), found the shape {data.shape}; choose another"
         )
-    return np.nan_to_num(data) > 0, image.affine
+    return data, image.affine
 
 
 def _load(path: Path, image: nib.Nifti1Image) -> np.ndarray:
