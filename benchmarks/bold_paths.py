@@ -26,7 +26,7 @@ PATHS = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--participants", type=int, default=4)
+    parser.add_argument("--participants", type=int, default=3)
     parser.add_argument("--duration", type=float, default=300.0)
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="bold_paths_"))
@@ -51,12 +51,10 @@ def main() -> None:
         first = [summary["scores"][0] for summary in summaries]
         r, best = (sum(row[key] for row in first) / len(first) for key in ("pooled_r", "voxel_r_95"))
         group = output / "group_summary.json"
-        transferred = "-"
-        if group.exists():
-            judged = json.loads(group.read_text())
-            transferred = json.dumps(judged.get("between") or list(judged))
+        transfer = json.loads(group.read_text())["transfer"].get("mean_r") if group.exists() else None
+        others = "-" if transfer is None else f"{transfer:.3f}"
         space = summaries[0]["recordings"][0]["bold_done"]["space"]
-        print(f"| {name} | {space} | {r:.3f} | {best:.3f} | {transferred} | {seconds:.0f} |", flush=True)
+        print(f"| {name} | {space} | {r:.3f} | {best:.3f} | {others} | {seconds:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bids_eeg2fmri.reports.figures import INK, ORANGE, Picture, blank, picture
+from bids_eeg2fmri.reports.figures import BLUE, INK, ORANGE, Picture, blank, picture
 from bids_eeg2fmri.reports.wording import count, number, percent
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def draw_topographies(spectrum: Mapping[str, Any]) -> Picture | None:
         )
 
 
-def draw_mask(template: "nib.Nifti1Image", mask: "nib.Nifti1Image") -> Picture:
-    """Show the outline of the mask over the mean image."""
-    from nilearn import plotting
+def draw_mask(template: "nib.Nifti1Image", mask: "nib.Nifti1Image", *, in_mni: bool = False) -> Picture:
+    """Show the outline of the mask over the mean image; on the MNI template also those of its brain and white matter."""
+    from nilearn import datasets, plotting
 
     inside = np.asarray(mask.dataobj) > 0
     volume_ml = inside.sum() * abs(np.linalg.det(mask.affine[:3, :3])) / 1000
@@ -81,13 +81,21 @@ def draw_mask(template: "nib.Nifti1Image", mask: "nib.Nifti1Image") -> Picture:
                 draw_cross=False, colorbar=False, black_bg=False, dim=0, threshold=1e-6,
             )  # fmt: skip
             display.add_contours(mask, levels=[0.5], colors=[ORANGE], linewidths=1.2)
+            if in_mni:
+                for of_template in (
+                    datasets.load_mni152_brain_mask(resolution=2),
+                    datasets.load_mni152_wm_mask(resolution=2),
+                ):
+                    display.add_contours(of_template, levels=[0.5], colors=[BLUE], linewidths=0.7)
             _label(display, direction)
+        where = " and those of the MNI template's brain and white matter" if in_mni else ""
         return picture(
             figure,
-            alt=f"Slices through the mean image with the outline of the brain mask: {count(int(inside.sum()), 'voxel')}, "
+            alt=f"Slices through the mean image with the outline of the brain mask{where}: {count(int(inside.sum()), 'voxel')}, "
             f"{number(volume_ml, 0)} ml.",
             caption=f"Mask (outline) over the mean image, of which only the inside is stored: {inside.sum():,} voxels, "
-            f"{number(volume_ml, 0)} ml. An adult's mask usually has 1200 to 2000 ml.",
+            f"{number(volume_ml, 0)} ml. An adult's mask usually has 1200 to 2000 ml."
+            + (" Blue: brain and white matter of the MNI template, on which the image should lie." if in_mni else ""),
             pixels=True,
         )
 

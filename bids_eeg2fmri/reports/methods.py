@@ -65,7 +65,7 @@ def methods_text(summary: Mapping[str, Any]) -> str:
     sections = {
         "Data": _data(summary),
         "EEG": _eeg(summary, facts),
-        "BOLD": _bold(facts),
+        "BOLD": _bold(summary, facts),
         "Model": _applied(summary) if applied else _trained(facts),
         "Baselines": _baselines(summary, applied=applied),
         "Scores": _scores(summary, facts),
@@ -217,11 +217,15 @@ def _eeg(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
-def _bold(facts: Mapping[str, Any]) -> Iterator[str]:
-    yield (
-        "BOLD was expressed as percent signal change from the mean of the training volumes, within a brain mask from the "
-        "histogram of the mean image (nilearn's `compute_epi_mask` [@abraham2014])."
+def _bold(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
+    done = [entry["bold_done"] for entry in summary.get("recordings") or [] if entry.get("bold_done")]
+    yield from _before_use(done)
+    mask = (
+        "the brain mask of the pipeline"
+        if done and all(of.get("pipeline") for of in done)
+        else "a brain mask from the histogram of the mean image (nilearn's `compute_epi_mask` [@abraham2014])"
     )
+    yield f"BOLD was expressed as percent signal change from the mean of the training volumes, within {mask}."
     yield _say(
         "Drift, cosines with periods above {bold_drift_period_s:g} s, was left out of training and of all scores.",
         facts,
@@ -230,6 +234,40 @@ def _bold(facts: Mapping[str, Any]) -> Iterator[str]:
         "Predicted were the coefficients of the {bold_n_components} principal components of the training volumes.",
         facts,
     )
+
+
+def _before_use(done: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What was done to the series of the recordings before they were used."""
+    for name, space in dict.fromkeys((of["pipeline"], of["space"]) for of in done if of.get("pipeline")):
+        cited = " [@esteban2019]" if name == "fmriprep" else ""
+        yield f"BOLD was taken as preprocessed by {name}{cited}, in the space {space}."
+    n_unsteady = [of["n_unsteady"] for of in done if of.get("n_unsteady")]
+    if n_unsteady:
+        yield f"Volumes before the steady state, up to {max(n_unsteady)} of a run, were left out."
+    if any((of.get("motion") or {}).get("realigned") for of in done):
+        yield (
+            "The motion of the head was undone: each volume was aligned with the first steady one by least squares over six "
+            "degrees of freedom [@friston1995] and interpolated by cubic splines."
+        )
+    if any(of.get("normalization") for of in done):
+        yield (
+            "The mean image was registered with the template MNI152NLin2009aAsym [@fonov2011], by an affine transform (mutual "
+            "information [@mattes2003]) and a symmetric diffeomorphism (local correlation [@avants2008]), as dipy has them "
+            "[@garyfallidis2014]; series were interpolated once for motion and normalization."
+        )
+    for strategy in dict.fromkeys(of["confounds"] for of in done if of.get("n_confounds")):
+        known = (
+            "as nilearn [@abraham2014] selects them"
+            if any(of.get("pipeline") for of in done)
+            else "of the motion of the head"
+        )
+        yield (
+            f"Confounds (strategy `{strategy}`, {known}) were left out of what models learned, as fitted to training volumes alone, "
+            "and of both sides of all scores."
+        )
+    widths = {of["smoothing_fwhm_mm"] for of in done if of.get("smoothing_fwhm_mm")}
+    if widths:
+        yield f"BOLD was smoothed within the brain by {max(widths):g} mm (full width at half maximum)."
 
 
 def _trained(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bids_eeg2fmri.bids.derivatives import Derivatives
-from bids_eeg2fmri.reports import comparison, eeg, figures, maps, methods
+from bids_eeg2fmri.reports import bold, comparison, eeg, figures, maps, methods
 from bids_eeg2fmri.reports.alignment import describe_clock, draw_alignment
 from bids_eeg2fmri.reports.figures import Picture
 from bids_eeg2fmri.reports.pages import render
@@ -29,6 +29,7 @@ _KINDS = {
     "regions": "courses of the regions",
     "samples": "EEG power and BOLD for the group level",
     "cleaned_eeg": "EEG as it was used: cleaned and downsampled",
+    "transform": "where each voxel of the template lies in the BOLD as recorded",
 }
 _DECISIONS = {
     "paired": "this EEG and this BOLD are taken as recorded at the same time",
@@ -200,6 +201,10 @@ def _is_corrected(entry: Mapping[str, Any]) -> bool:
     return bool((entry.get("gradient") or {}).get("corrected"))
 
 
+def _moves(entry: Mapping[str, Any]) -> bool:
+    return bool((entry.get("bold_done") or {}).get("motion"))
+
+
 def _add_pictures(
     derivatives: Derivatives, recordings: Sequence[dict[str, Any]], regions: Sequence[Mapping[str, Any]]
 ) -> None:
@@ -232,6 +237,10 @@ def _add_pictures(
             )
             if entry["spectrum"]
             else [],
+            "bold_rows": bold.describe_bold(entry["bold_done"]) if entry.get("bold_done") else [],
+            "motion_picture": bold.draw_motion(entry["bold_done"], entry["tr_s"])
+            if in_full and _moves(entry)
+            else None,
             "alignment_picture": draw_alignment(entry) if in_full else None,
             "artefact": eeg.draw_artefact(entry["gradient"]) if in_full and _is_corrected(entry) else None,
             "spectra": eeg.draw_spectra(spectrum) if spectrum else None,
@@ -246,7 +255,8 @@ def _add_pictures(
             if r_map is not None:
                 entry["r_picture"] = maps.draw_r_map(template, r_map, mask, limit=limit)
             if in_full:
-                entry["mask_picture"] = maps.draw_mask(template, mask)
+                space = str((entry.get("bold_done") or {}).get("space", ""))
+                entry["mask_picture"] = maps.draw_mask(template, mask, in_mni=space.startswith("MNI152"))
                 entry["glass_picture"] = maps.draw_glass_brain(r_map, mask, limit=limit) if r_map is not None else None
                 entry["task_pictures"] = [
                     maps.draw_task_maps(

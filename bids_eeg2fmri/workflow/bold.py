@@ -101,6 +101,8 @@ def prepare_bold(recording: Recording, settings: BoldSettings, *, model_grid: Gr
         measured = replace(
             measured, table=table, done=measured.done | {"smoothing_fwhm_mm": settings.smoothing_fwhm_mm}
         )
+    done = measured.done | {"tsnr": [measured.done.get("tsnr"), _signal_to_noise(measured.table, measured.usable)]}
+    measured = replace(measured, done=done)
     n_left = int(np.count_nonzero(~measured.usable))
     logger.info("%s: BOLD %s", recording.name, describe(measured.done))
     if n_left > 0.5 * len(measured.usable):
@@ -233,6 +235,7 @@ def _as_recorded(recording: Recording, settings: BoldSettings, model_grid: Grid 
             "framewise_mm_mean": round(float(framewise.mean()), 4),
             "framewise_mm": np.round(motion.framewise_mm, 3).tolist(),
         }
+    done["tsnr"] = _signal_to_noise(bold.data[first_mask].T, usable)
     body = describe_motion(recording, bold, first_mask)
     fingerprint = _fingerprint(bold.data)
     points_mm = None
@@ -325,6 +328,13 @@ def _mean(data: np.ndarray, volumes: np.ndarray) -> np.ndarray:
     if len(volumes) == last - first + 1:
         return data[..., first : last + 1].mean(-1, dtype=np.float64)
     return np.asarray(np.mean([data[..., volume] for volume in volumes], axis=0, dtype=np.float64))
+
+
+def _signal_to_noise(table: np.ndarray, usable: np.ndarray) -> float:
+    """Mean over standard deviation in time of the median voxel, of every tenth of them: (volumes, voxels) to one number."""
+    some = table[:, ::10][usable].astype(np.float64)
+    spread = some.std(0)
+    return round(float(np.median(some.mean(0)[spread > 0] / spread[spread > 0])), 2)
 
 
 def _lit(data: np.ndarray, volumes: np.ndarray) -> np.ndarray:
