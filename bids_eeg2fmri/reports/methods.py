@@ -262,7 +262,7 @@ def _before_use(done: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             else "of the motion of the head"
         )
         yield (
-            f"Confounds (strategy `{strategy}`, {known}) were left out of what models learned, as fitted to training volumes alone, "
+            f"Confounds (strategy `{strategy}`, {known}) were left out of what models learned, as fitted to training volumes, "
             "and of both sides of all scores."
         )
     widths = {of["smoothing_fwhm_mm"] for of in done if of.get("smoothing_fwhm_mm")}

@@ -31,7 +31,7 @@ from bids_eeg2fmri.config import AlignmentSettings, Settings
 from bids_eeg2fmri.eeg.alignment import Alignment, align_from, align_runs
 from bids_eeg2fmri.eeg.candidates import Marker, Scan
 from bids_eeg2fmri.eeg.scans import find_scans
-from bids_eeg2fmri.errors import AlignmentError, Eeg2FmriError
+from bids_eeg2fmri.errors import AlignmentError, Eeg2FmriError, MissingFilesError
 
 # Series of one EEG file of which every order is tried, where nobody knows it.
 MOST_PERMUTED = 5
@@ -102,7 +102,7 @@ def plan_participant(
     found = list(index_dataset(dataset, [subject])[subject] if files is None else files)
     cleaned, unrecorded = match_cleaned_eeg(pipelines, subject, [file for file in found if file.suffix == "eeg"])
     found += unrecorded
-    headers = _Headers(dataset, settings.alignment, read_signals=read_signals, cleaned=cleaned)
+    headers = _Headers(dataset, settings.alignment, read_signals=read_signals, cleaned=cleaned, pipelines=pipelines)
     selected = select_files(found, filters or {}, subject=subject)
     proposal = propose_pairs(
         dataset,
@@ -192,11 +192,13 @@ class _Headers:
         *,
         read_signals: bool,
         cleaned: Mapping[Path, Path] | None = None,
+        pipelines: Sequence[Pipeline] = (),
     ):
         self.dataset = dataset
         self.settings = settings
         self.read_signals = read_signals
         self.cleaned = cleaned or {}
+        self.pipelines = pipelines
         self._eeg: dict[Path, EegHeader] = {}
         self._bold: dict[Path, BoldHeader] = {}
 
@@ -232,7 +234,14 @@ class _Headers:
 
     def bold(self, file: DataFile) -> BoldHeader:
         if file.path not in self._bold:
-            self._bold[file.path] = read_bold_header(file.path, self.sidecar(file))
+            try:
+                self._bold[file.path] = read_bold_header(file.path, self.sidecar(file))
+            except MissingFilesError:
+                # What a pipeline made of it has as many volumes.
+                made = find_preprocessed_bold(self.pipelines, file.path, "auto")
+                if made is None:
+                    raise
+                self._bold[file.path] = read_bold_header(made.path, self.sidecar(file))
         return self._bold[file.path]
 
     def duration_s(self, file: DataFile) -> float:

@@ -83,5 +83,7 @@ def test_what_is_no_brain_is_refused():
     slab = np.zeros((30, 30, 12), bool)
     slab[2:28, 13:17, 2:10] = True
     image = np.where(slab, 900 + 50 * rng.standard_normal(slab.shape), 0)
-    with pytest.raises(InputDataError, match=r"expected a brain of 0\.7 to 1\.4 times the size of the template's, found"):
+    with pytest.raises(
+        InputDataError, match=r"expected a brain of 0\.7 to 1\.4 times the size of the template's, found"
+    ):
         normalize(image, slab, np.diag([5.0, 5.0, 5.0, 1.0]))
