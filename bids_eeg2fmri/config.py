@@ -73,6 +73,19 @@ class GradientSettings:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class WireSettings:
+    """``[wires]``: what loops of carbon wire saw of a moving head.
+
+    Attributes
+    ----------
+    correct : str
+        "auto" regresses it from the EEG where there are loops that tell something; "never" leaves the EEG as it is.
+    """
+
+    correct: Literal["auto", "never"] = "auto"
+
+
+@dataclass(frozen=True, config=_STRICT)
 class PulseSettings:
     """``[pulse]``: the artefact that every heartbeat leaves in EEG inside the scanner.
 
@@ -225,6 +238,7 @@ class Settings:
     pairs: tuple[PairSettings, ...] = ()
     alignment: AlignmentSettings = AlignmentSettings()
     gradient: GradientSettings = GradientSettings()
+    wires: WireSettings = WireSettings()
     pulse: PulseSettings = PulseSettings()
     bad_channels: BadChannelSettings = BadChannelSettings()
     spectrum: SpectrumSettings = SpectrumSettings()

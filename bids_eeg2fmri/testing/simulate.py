@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bids_eeg2fmri.testing.scanner import gradient_artifact, pulse_artifact
+from bids_eeg2fmri.testing.scanner import gradient_artifact, head_jerks, pulse_artifact, turn_electrodes, wire_loops
 
 # Time 0 is the first volume; the brain is simulated from before the earliest start of a recording.
 BEFORE_S = 40.0
@@ -89,6 +89,10 @@ class Simulation:
         Largest value of the artefact of the scanner's gradients; 0 is EEG that has been cleaned. It takes 1 kHz or more.
     pulse_uv : float
         Height of the artefact of the pulse in the channels farthest to the side; 0 is EEG that has been cleaned of it.
+    motion_uv : float
+        Largest value of what the head's jerks leave in the EEG in the channels farthest from their axis.
+    n_wires : int
+        Loops of carbon wire beside the channels, which see how the head turns and hold no EEG.
     scanner_ppm : float
         How much longer the scanner's second is by the clock of the EEG.
     """
@@ -108,6 +112,8 @@ class Simulation:
     lead_s: float | None = None
     gradient_uv: float = 0.0
     pulse_uv: float = 0.0
+    motion_uv: float = 0.0
+    n_wires: int = 0
     scanner_ppm: float = 0.0
     seed: int = 0
 
@@ -529,7 +535,7 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     folder = dataset / f"sub-{person.label}" / (f"ses-{entities['ses']}" if "ses" in entities else "")
     streams = {
         name: _rng(simulation, person.label, stem, name)
-        for name in ("events", "latents", "eeg", "bold", "lead", "scanner", "pulse")
+        for name in ("events", "latents", "eeg", "bold", "lead", "scanner", "pulse", "motion", "wires")
     }
 
     events = _events(simulation, entities["task"], streams["events"])
@@ -543,11 +549,18 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     courses /= responses.std(1, keepdims=True) / latents.std(1, keepdims=True).clip(1e-6)
 
     eeg, beats = _simulate_eeg(simulation, person, head, latents, streams["eeg"])
+    times, turns = np.arange(eeg.shape[1]) / EEG_SFREQ, np.zeros((3, eeg.shape[1]))
+    if simulation.motion_uv:
+        turns = head_jerks(times, peak_v=1e-6 * simulation.motion_uv, rng=streams["motion"])
+        eeg[:-1] += turn_electrodes(turns, head.positions, streams["motion"])
     if simulation.pulse_uv:
-        times = np.arange(eeg.shape[1]) / EEG_SFREQ
-        eeg[:-1] += pulse_artifact(
+        artifact, nod = pulse_artifact(
             times, beats, head.positions, peak_v=1e-6 * simulation.pulse_uv, rng=streams["pulse"]
         )
+        eeg[:-1] += artifact
+        turns[0] += nod
+    if simulation.n_wires:
+        eeg = np.vstack([eeg, wire_loops(turns, simulation.n_wires, streams["wires"])])
     lead_s = simulation.lead_s if simulation.lead_s is not None else streams["lead"].uniform(6, 26)
     start = round((BEFORE_S - lead_s) * EEG_SFREQ)
     eeg = eeg[:, start : eeg.shape[1] - round(streams["lead"].uniform(0, AFTER_S - 3) * EEG_SFREQ)]
@@ -616,7 +629,8 @@ def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entit
     ]
     markers.sort(key=lambda marker: marker["onset"])
     folder.mkdir(parents=True, exist_ok=True)
-    names = [*head.names, "ECG"]
+    loops = [f"CWL{number + 1}" for number in range(simulation.n_wires)]
+    names = [*head.names, "ECG", *loops]
     pybv.write_brainvision(
         data=eeg,
         sfreq=simulation.sfreq,
@@ -639,6 +653,7 @@ def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entit
             "EEGPlacementScheme": "10-20",
             "EEGChannelCount": len(head.names),
             "ECGChannelCount": 1,
+            **({"MISCChannelCount": len(loops)} if loops else {}),
             "RecordingType": "continuous",
             "RecordingDuration": round(eeg.shape[1] / simulation.sfreq, 3),
             "SoftwareFilters": "n/a",
@@ -648,7 +663,7 @@ def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entit
     pd.DataFrame(
         {
             "name": names,
-            "type": ["EEG"] * len(head.names) + ["ECG"],
+            "type": ["EEG"] * len(head.names) + ["ECG"] + ["MISC"] * len(loops),
             "units": "uV",
             "sampling_frequency": simulation.sfreq,
             "status": "good",
@@ -771,6 +786,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--pulse", type=float, dest="pulse_uv", default=default.pulse_uv, help="artefact of the pulse, in uV"
     )
+    parser.add_argument(
+        "--motion", type=float, dest="motion_uv", default=default.motion_uv, help="artefact of the head's jerks, in uV"
+    )
+    parser.add_argument("--wires", type=int, dest="n_wires", default=default.n_wires, help="loops of carbon wire")
     parser.add_argument(
         "--scanner-ppm", type=float, default=default.scanner_ppm, help="of the scanner's clock against that of the EEG"
     )

@@ -33,7 +33,7 @@ def recorded():
         n, SFREQ, start_s=ONSET_S, tr_s=TR_S, nominal_tr_s=TR_S, n_volumes=N_VOLUMES, n_slices=20, n_channels=N_CHANNELS + 1,
         peak_v=5e-3, rng=rng,
     )  # fmt: skip
-    pulse = pulse_artifact(times, beats_s, POSITIONS_M, peak_v=100e-6, rng=rng)
+    pulse, _ = pulse_artifact(times, beats_s, POSITIONS_M, peak_v=100e-6, rng=rng)
     raw = true + scanner + np.vstack([pulse, np.zeros(n)])
     return [Signals(data.astype(np.float32), SFREQ, NAMES) for data in (true, raw)]
 
@@ -48,9 +48,10 @@ def agreement(cleaned, true):
 
 def test_both_go_and_better_than_one_after_the_other(recorded):
     true, raw = recorded
-    cleaned, gradient, pulse = remove_scanner_artifacts(raw, **SCAN, ecg="ECG")
+    cleaned, gradient, wires, pulse = remove_scanner_artifacts(raw, **SCAN, ecg="ECG")
     assert gradient.corrected
     assert pulse.corrected
+    assert wires is None  # there are no loops
     in_turn, _ = remove_gradient_artifact(raw, onset_s=ONSET_S, tr_s=TR_S, n_volumes=N_VOLUMES, n_averaged=30)
     beats_s, source = find_heartbeats(in_turn, "ECG")
     in_turn, _ = remove_pulse_artifact(in_turn, beats_s, source=source, keep=("ECG",))
@@ -61,20 +62,20 @@ def test_both_go_and_better_than_one_after_the_other(recorded):
 
 def test_what_is_not_asked_for_is_not_done(recorded):
     _, raw = recorded
-    gradient_only, gradient, pulse = remove_scanner_artifacts(raw, **SCAN, ecg="ECG", pulse=False)
+    gradient_only, gradient, _, pulse = remove_scanner_artifacts(raw, **SCAN, ecg="ECG", pulse=False)
     assert gradient.corrected
     assert pulse is None
     assert gradient_only.data[:-1].std() < 0.2 * raw.data[:-1].std()
-    same, gradient, pulse = remove_scanner_artifacts(raw, **SCAN, ecg="ECG", gradient=False, pulse=False)
-    assert (same, gradient, pulse) == (raw, None, None)
+    same, gradient, wires, pulse = remove_scanner_artifacts(raw, **SCAN, ecg="ECG", gradient=False, pulse=False)
+    assert (same, gradient, wires, pulse) == (raw, None, None, None)
 
 
 def test_clean_eeg_is_left_alone_and_what_was_found_is_told(recorded):
     true, _ = recorded
-    same, gradient, pulse = remove_scanner_artifacts(true, **SCAN, ecg="ECG")
+    same, gradient, _, pulse = remove_scanner_artifacts(true, **SCAN, ecg="ECG")
     assert same is true
     assert (gradient.corrected, pulse.corrected) == (False, False)
     assert pulse.source == "ECG"
-    same, _, pulse = remove_scanner_artifacts(true.of(NAMES[:-1]), **SCAN)
+    same, _, _, pulse = remove_scanner_artifacts(true.of(NAMES[:-1]), **SCAN)
     assert pulse.source == ""
     assert pulse.reason.startswith("no ECG channel that is not marked as bad; EEG: expected")

@@ -33,7 +33,7 @@ def record(*, peak_v=80e-6, seed=0):
     ecg = 1e-3 * sum(np.exp(-0.5 * ((times - beat) / 0.012) ** 2) for beat in beats_s) + 1e-5 * rng.standard_normal(
         len(times)
     )
-    artifact = pulse_artifact(times, beats_s, POSITIONS_M, peak_v=peak_v, rng=rng)
+    artifact, _ = pulse_artifact(times, beats_s, POSITIONS_M, peak_v=peak_v, rng=rng)
     true = np.vstack([15e-6 * eeg / eeg.std(), ecg])
     raw = true + np.vstack([artifact, np.zeros(len(times))])
     return *(Signals(data.astype(np.float32), SFREQ, NAMES, 5.0) for data in (true, raw)), beats_s + 5.0
