@@ -65,11 +65,14 @@ class GradientSettings:
         Volumes of a template: more follow a moving head less, fewer take more of the EEG away.
     n_components : int
         At most, of what varies in the rest; 0 subtracts templates alone.
+    adaptive_noise_cancellation : bool
+        Subtract at last what of the rest still follows the artefact that was subtracted.
     """
 
     correct: Literal["auto", "never"] = "auto"
     n_averaged: Annotated[int, Field(ge=4)] = 30
     n_components: Annotated[int, Field(ge=0)] = 4
+    adaptive_noise_cancellation: bool = False
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -24,6 +24,7 @@ def remove_scanner_artifacts(
     pulse: bool = True,
     n_averaged: int = 30,
     gradient_components: int = 4,
+    adaptive_noise_cancellation: bool = False,
     pulse_components: int = 4,
 ) -> tuple[Signals, Gradient | None, Wires | None, Pulse | None]:
     """Subtract the artefacts of gradients, motion and pulse, as far as they are asked for and there are any.
@@ -39,7 +40,7 @@ def remove_scanner_artifacts(
         On the EEG's clock.
     tr_s : float
         From one to the next, by the EEG's clock.
-    n_slices, n_averaged, gradient_components
+    n_slices, n_averaged, gradient_components, adaptive_noise_cancellation
         See :func:`~bids_eeg2fmri.eeg.gradient.remove_gradient_artifact`.
     ecg : str or None
         Name of the channel.
@@ -66,6 +67,7 @@ def remove_scanner_artifacts(
             n_slices=n_slices,
             n_averaged=n_averaged,
             n_components=gradient_components,
+            adaptive_noise_cancellation=adaptive_noise_cancellation,
         )
 
     def without_body(of: Signals) -> tuple[Signals, Wires | None, Pulse | None]:

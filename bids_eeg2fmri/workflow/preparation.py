@@ -320,6 +320,7 @@ def _clean(
         pulse=settings.pulse.correct == "auto",
         n_averaged=settings.gradient.n_averaged,
         gradient_components=settings.gradient.n_components,
+        adaptive_noise_cancellation=settings.gradient.adaptive_noise_cancellation,
         pulse_components=settings.pulse.n_components,
     )
     if gradient is not None and gradient.corrected:
