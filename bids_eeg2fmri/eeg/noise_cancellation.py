@@ -7,7 +7,7 @@ from scipy.signal import butter, sosfiltfilt
 # Samples of the filter to either side; how far it goes at each sample towards what would have fitted it, so it follows within
 # about 1 / STEP times its length.
 REACH, STEP = 2, 0.05
-# Slower parts of the reference are where most of the EEG is.
+# Slower is where most of the EEG is, which would drive the filter astray.
 LOWEST_HZ = 2.0
 
 
@@ -17,14 +17,14 @@ def cancel_noise(data: np.ndarray, reference: np.ndarray, sfreq: float) -> np.nd
     Parameters
     ----------
     data, reference : array of shape (channels, samples)
-        The reference, such as the artefact that was subtracted, is used from 2 Hz on.
+        The reference is the artefact that was subtracted, for example. Of both, what is above 2 Hz sets the filter.
     sfreq : float
         In Hz.
 
     Returns
     -------
     array of shape (channels, samples)
-        float32.
+        What is left.
 
     References
     ----------
@@ -33,16 +33,15 @@ def cancel_noise(data: np.ndarray, reference: np.ndarray, sfreq: float) -> np.nd
     during functional MRI. NeuroImage 12, 230-239.
     """
     sections = butter(2, LOWEST_HZ, "highpass", fs=sfreq, output="sos")
-    fast = sosfiltfilt(sections, reference, axis=1).astype(np.float32)
+    wanted, fast = (sosfiltfilt(sections, of, axis=1).astype(np.float32) for of in (data, reference))
     # Where the reference pauses, a step by its own size would be made of the EEG.
     usual = (2 * REACH + 1) * fast.var(1) + np.finfo(np.float32).tiny
     delayed = sliding_window_view(np.pad(fast, ((0, 0), (REACH, REACH))), 2 * REACH + 1, axis=1)
     weights = np.zeros((len(data), 2 * REACH + 1))
-    left = np.empty(data.shape, np.float32)
-    for sample, value in enumerate(data.T):
+    told = np.empty(data.shape, np.float32)
+    for sample, value in enumerate(wanted.T):
         around = delayed[:, sample]
-        rest = value - np.einsum("ct,ct->c", weights, around)
-        left[:, sample] = rest
+        told[:, sample] = foretold = np.einsum("ct,ct->c", weights, around)
         size = np.maximum(np.einsum("ct,ct->c", around, around), usual)
-        weights += (STEP * rest / size)[:, None] * around
-    return left
+        weights += (STEP * (value - foretold) / size)[:, None] * around
+    return data - told
