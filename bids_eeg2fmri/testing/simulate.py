@@ -129,6 +129,8 @@ class Simulation:
             raise ValueError(
                 f"gradient_uv: from 0 to 16000 at 1000 Hz or more, not {self.gradient_uv} at {self.sfreq} Hz"
             )
+        if self.n_wires < 0:
+            raise ValueError(f"n_wires: 0 or more, not {self.n_wires}")
         if not 0 <= self.group_effect <= 1:
             raise ValueError(f"group_effect: from 0 to 1, not {self.group_effect}")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.bold.grid import Grid
-from bids_eeg2fmri.config import AlignmentSettings, GradientSettings, PulseSettings, Settings
+from bids_eeg2fmri.config import AlignmentSettings, GradientSettings, PulseSettings, Settings, WireSettings
 from bids_eeg2fmri.eeg.alignment import Scan, align_from
 from bids_eeg2fmri.errors import AlignmentError, InputDataError
 from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
@@ -255,6 +255,32 @@ def test_the_artefact_stays_where_it_is_said_to(from_the_scanner):
     more = np.median(as_it_is.spectrum.power - corrected.spectrum.power, axis=(0, 1))
     assert more.max() > 15  # at the slices
     assert more.min() < 3  # between them
+
+
+def test_what_loops_of_carbon_wire_saw_goes_and_is_told(tmp_path, caplog):
+    common = {
+        "n_participants": 1,
+        "tasks": ("rest",),
+        "duration_s": 90.0,
+        "n_channels": 12,
+        "grid": (12, 14, 11),
+        "lead_s": 14.3,
+    }
+    moving = {"motion_uv": 300.0, "n_wires": 3}
+    planned = {}
+    for name, options in {"moving": moving, "still": {}}.items():
+        simulate_dataset(tmp_path / name, Simulation(**common, **options))
+        [planned[name]] = plan_participant(tmp_path / name, "01")
+    with caplog.at_level("INFO"):
+        regressed, still = (prepare(planned[name], SAMPLING, Settings()) for name in ("moving", "still"))
+    left = prepare(planned["moving"], SAMPLING, Settings(wires=WireSettings(correct="never")))
+    assert regressed.wires.loops == ("CWL1", "CWL2", "CWL3")
+    assert regressed.wires.corrected
+    assert (left.wires, still.wires) == (None, None)
+    assert "motion that 3 carbon-wire loops saw regressed; EEG of" in caplog.text
+    assert regressed.spectrum.channels == left.spectrum.channels == still.spectrum.channels
+    away, away_left = (np.abs(of.spectrum.power - still.spectrum.power).mean() for of in (regressed, left))
+    assert 3 * away < away_left  # dB
 
 
 def break_channels(dataset, rewrite_eeg, *, positions=True):
