@@ -19,7 +19,9 @@ from bids_eeg2fmri.eeg.cleaning import remove_scanner_artifacts
 from bids_eeg2fmri.eeg.downsampling import Signals, downsample
 from bids_eeg2fmri.eeg.gradient import Gradient
 from bids_eeg2fmri.eeg.pulse import Pulse
+from bids_eeg2fmri.eeg.scans import find_scans
 from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
+from bids_eeg2fmri.eeg.volumes import find_marked_volumes, repeats_itself
 from bids_eeg2fmri.eeg.wires import Wires
 from bids_eeg2fmri.errors import InputDataError, ModelError
 from bids_eeg2fmri.workflow.body import describe_heart, describe_motion
@@ -254,8 +256,8 @@ def _transform(
     """Clean the EEG of the scanner's artefacts, compute its power over time and, where there is BOLD, what the heart adds to it."""
     recording, alignment = planned.recording, planned.alignment
     cardiac = None
-    ecg = eeg.ecg if recording.bold is not None else None
-    loops = eeg.loops if alignment is not None and cleaning is not None and cleaning.wires.correct == "auto" else []
+    ecg = eeg.ecg
+    loops = eeg.loops if cleaning is not None and cleaning.wires.correct == "auto" else []
     looks_for_bad = cleaning is not None and cleaning.bad_channels.correct == "auto"
     beside = [*([] if ecg is None else [ecg]), *loops]
     try:
@@ -273,8 +275,21 @@ def _transform(
     for name in useless:
         signals.data[signals.channels.index(name)] = 0  # or it would be in the way of all others
     gradient = wires = pulse = bad = None
-    if alignment is not None and cleaning is not None:
-        signals, gradient, wires, pulse = _clean(recording, signals, alignment, ecg, loops, cleaning, n_slices)
+    scanned_s, looks_for_volumes = None, False
+    if alignment is not None:
+        scanned_s = alignment.onsets_s
+    elif cleaning is not None:
+        looks_for_volumes = cleaning.gradient.correct == "auto"
+        scanned_s = _find_volumes(recording, eeg, signals.of(channels), tr_s) if looks_for_volumes else None
+    if scanned_s is not None and cleaning is not None:
+        volume_s = alignment.tr_s if alignment is not None else float(np.diff(scanned_s).mean())
+        signals, gradient, wires, pulse = _clean(
+            recording, signals, scanned_s, volume_s, ecg, loops, cleaning, n_slices
+        )
+    if looks_for_volumes and repeats_itself(signals.of(channels)):
+        logger.warning(
+            "%s: the EEG repeats itself as an artefact of gradients does, which could not be removed", recording.name
+        )
     if recording.bold is not None:
         cardiac = describe_heart(recording, signals, ecg, onsets_s, tr_s)
     signals = signals.of(channels)
@@ -299,10 +314,25 @@ def _transform(
     return OfEeg(spectrum, step_s, cardiac, gradient, pulse, bad, cleaned, wires)
 
 
+def _find_volumes(recording: Recording, eeg: Eeg, signals: Signals, tr_s: float) -> np.ndarray | None:
+    """Find volumes that no BOLD goes with by their artefact, and say so; None where nothing tells of any."""
+    onsets_s = find_marked_volumes(signals, eeg.markers.values(), resolution_s=1 / eeg.raw.info["sfreq"])
+    by = "regular markers"
+    if onsets_s is None and repeats_itself(signals):
+        scans = find_scans(eeg.raw, list(signals.channels), tr_s=tr_s)
+        onsets_s, by = max(scans, key=len, default=None), "the artefact of gradients"
+    if onsets_s is not None:
+        logger.info(
+            "%s: %d volumes without BOLD from %.3f s on, told by %s", recording.name, len(onsets_s), onsets_s[0], by
+        )
+    return onsets_s
+
+
 def _clean(
     recording: Recording,
     signals: Signals,
-    alignment: Alignment,
+    onsets_s: np.ndarray,
+    tr_s: float,
     ecg: str | None,
     loops: Sequence[str],
     settings: Settings,
@@ -311,8 +341,8 @@ def _clean(
     """Subtract the artefacts of the scanner as the settings have it, and say what was found."""
     signals, gradient, wires, pulse = remove_scanner_artifacts(
         signals,
-        onsets_s=alignment.onsets_s,
-        tr_s=alignment.tr_s,
+        onsets_s=onsets_s,
+        tr_s=tr_s,
         n_slices=n_slices,
         ecg=ecg,
         loops=loops,
