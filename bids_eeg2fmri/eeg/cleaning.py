@@ -8,7 +8,7 @@ import numpy as np
 from bids_eeg2fmri.eeg.downsampling import Signals
 from bids_eeg2fmri.eeg.gradient import Gradient, in_step, remove_gradient_artifact
 from bids_eeg2fmri.eeg.pulse import Pulse, find_heartbeats, remove_pulse_artifact
-from bids_eeg2fmri.eeg.wires import Wires, regress_loops
+from bids_eeg2fmri.eeg.wires import Wires, find_broken_loops, regress_loops
 from bids_eeg2fmri.errors import InputDataError
 
 
@@ -57,6 +57,8 @@ def remove_scanner_artifacts(
         None for what was not asked for; ``wires`` also where there are no loops.
     """
     onset_s = float(onsets_s[0])
+    keep = () if ecg is None else (ecg,)
+    broken = find_broken_loops(signals, loops)
 
     def without_gradients(of: Signals) -> tuple[Signals, Gradient]:
         return remove_gradient_artifact(
@@ -72,7 +74,7 @@ def remove_scanner_artifacts(
 
     def without_body(of: Signals) -> tuple[Signals, Wires | None, Pulse | None]:
         others = of.of([name for name in of.channels if name not in loops])
-        left, of_wires = regress_loops(of, loops, keep=keep) if loops else (others, None)
+        left, of_wires = regress_loops(of, loops, broken=broken, keep=keep) if loops else (others, None)
         if not pulse:
             return left, of_wires, None
         try:
@@ -83,7 +85,6 @@ def remove_scanner_artifacts(
         left, of_pulse = remove_pulse_artifact(left, beats_s, source=source, keep=keep, n_components=pulse_components)
         return left, of_wires, of_pulse
 
-    keep = () if ecg is None else (ecg,)
     moving, of_gradients = without_gradients(signals) if gradient else (signals, None)
     cleaned, of_wires, of_pulse = without_body(moving)
     moves = any(artefact is not None and artefact.corrected for artefact in (of_wires, of_pulse))

@@ -3,7 +3,7 @@
 A loop turns in the scanner's field as the head and its wires do, and holds nothing of the brain.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,8 @@ WINDOW_S, LARGEST_LAG_S = 20.0, 0.02
 FEWEST_WINDOWS = 6
 # Courses that hold less than this of the largest one's power are noise.
 LEAST_POWER = 1e-3
+# Added to the power of each course over all windows, which is about 1/2: one may have moved in a single window.
+RIDGE = 1e-6
 # Something is regressed if loops foretell this much of the EEG's variance where they were not fitted to it, in the typical channel.
 LEAST_EXPLAINED = 0.02
 # A loop is stuck if so much of its time is spent within this share of its range from either end.
@@ -54,11 +56,25 @@ class Wires:
     alpha: float = np.nan
 
 
-def regress_loops(signals: Signals, loops: Sequence[str], *, keep: Collection[str] = ()) -> tuple[Signals, Wires]:
+def find_broken_loops(signals: Signals, loops: Sequence[str]) -> dict[str, str]:
+    """Tell the loops that hold nothing, or are stuck at a limit of their amplifier for long; with the reason.
+
+    As they were recorded: the correction of gradients takes slow parts away, and with them the limit.
+    """
+    broken = find_useless_channels(signals.of(loops))
+    for name in loops:
+        if name not in broken and _is_stuck(signals.of([name]).data[0]):
+            broken[name] = "is stuck at the end of its range"
+    return broken
+
+
+def regress_loops(
+    signals: Signals, loops: Sequence[str], *, broken: Mapping[str, str], keep: Collection[str] = ()
+) -> tuple[Signals, Wires]:
     """Subtract from each channel what loops, a little earlier and later, tell of it in windows of 20 s [1]_, [2]_.
 
-    Every window counts as much as the typical window of the recording, so one in which hardly anything moves does not fit the
-    EEG itself. A channel's window is left as it is if the other windows' fit foretells nothing of it.
+    A window is fitted together with the mean window of the recording, so that one in which hardly anything moves does not fit the
+    EEG itself. A channel's window is left as it is if the fit of the other windows foretells nothing of it.
 
     Parameters
     ----------
@@ -66,6 +82,8 @@ def regress_loops(signals: Signals, loops: Sequence[str], *, keep: Collection[st
         EEG and loops, without the artefact of the gradients.
     loops : sequence of str
         Channels that are loops.
+    broken : mapping
+        Those that are not to be used, with the reason: see :func:`find_broken_loops`.
     keep : collection of str
         Channels that stay as they are: the ECG.
 
@@ -85,12 +103,7 @@ def regress_loops(signals: Signals, loops: Sequence[str], *, keep: Collection[st
        ballistocardiogram artefacts from simultaneous EEG and fMRI recordings. NeuroImage 37, 202-211.
     """
     rest = signals.of([name for name in signals.channels if name not in loops])
-    left_out = find_useless_channels(signals.of(loops))
-    left_out |= {
-        name: "is stuck at the end of its range"
-        for name in loops
-        if name not in left_out and _is_stuck(signals.of([name]).data[0])
-    }
+    left_out = dict(broken)
     used = tuple(name for name in loops if name not in left_out)
     half = round(0.5 * WINDOW_S * signals.sfreq)
     if not used or rest.data.shape[1] < FEWEST_WINDOWS * half:
@@ -150,7 +163,7 @@ def _fit(data: np.ndarray, lagged: _Lagged) -> tuple[np.ndarray, float]:
         projections.append(weighted @ data[:, part].T)
         energies.append(data[:, part] ** 2 @ taper)
     among, with_eeg, energy = (np.array(of) for of in (products, projections, energies))
-    elsewhere = np.linalg.solve(_others(among), _others(with_eeg))
+    elsewhere = np.linalg.solve(_others(among) + RIDGE * np.eye(among.shape[1]), _others(with_eeg))
     # What of a window's energy the coefficients of the windows that do not overlap it take away: below 0 they add to it.
     gain = np.einsum("wpc,wpc->wc", elsewhere, 2 * with_eeg - among @ elsewhere)
     coefficients = np.linalg.solve(among + among.mean(0), with_eeg + with_eeg.mean(0))
@@ -169,7 +182,7 @@ def _others(of_windows: np.ndarray) -> np.ndarray:
 
 
 def _is_stuck(data: np.ndarray) -> bool:
-    """Whether an amplifier at its limit is most of what a channel holds."""
+    """Whether an amplifier was at its limit for long."""
     low, high = data.min(), data.max()
     near = STUCK_RANGE * (high - low)
     return bool(np.mean((data < low + near) | (data > high - near)) > STUCK_SHARE)

@@ -119,3 +119,14 @@ def test_loops_of_clean_eeg_go_and_the_eeg_stays(recorded):
     assert same.channels == NAMES
     np.testing.assert_array_equal(same.data, true.data)
     assert not wires.corrected
+
+
+def test_a_loop_that_was_stuck_is_known_although_the_gradients_correction_hides_it():
+    _, raw = record(LOOPS, motion_v=250e-6)
+    data = raw.data.copy()
+    data[-1, : data.shape[1] // 3] = data[-1].max()
+    stuck = Signals(data, SFREQ, raw.channels)
+    _, _, wires, _ = remove_scanner_artifacts(stuck, **SCAN, ecg="ECG", loops=LOOPS)
+    assert wires.loops == LOOPS[:-1]
+    assert wires.left_out == {"CWL4": "is stuck at the end of its range"}
+    assert wires.corrected

@@ -8,7 +8,7 @@ from scipy.signal import butter, sosfiltfilt
 
 from bids_eeg2fmri.eeg.downsampling import Signals
 from bids_eeg2fmri.eeg.pulse import find_heartbeats, remove_pulse_artifact
-from bids_eeg2fmri.eeg.wires import regress_loops
+from bids_eeg2fmri.eeg.wires import find_broken_loops, regress_loops
 from bids_eeg2fmri.testing.scanner import head_jerks, pulse_artifact, turn_electrodes, wire_loops
 
 SFREQ, SECONDS, N_CHANNELS = 200.0, 200.0, 12
@@ -54,6 +54,10 @@ def agreement(cleaned, true):
     return np.array([np.corrcoef(a, b)[0, 1] for a, b in pairs])
 
 
+def regress(signals, loops=LOOPS):
+    return regress_loops(signals, loops, broken=find_broken_loops(signals, loops), keep=("ECG",))
+
+
 def without_pulse(signals):
     beats_s, source = find_heartbeats(signals, "ECG")
     return remove_pulse_artifact(signals, beats_s, source=source, keep=("ECG",))[0]
@@ -61,7 +65,7 @@ def without_pulse(signals):
 
 def test_jerks_and_pulse_go_better_than_by_heartbeats_alone(recorded):
     true, raw = recorded
-    cleaned, found = regress_loops(raw, LOOPS, keep=("ECG",))
+    cleaned, found = regress(raw)
     by_beats, by_both = without_pulse(raw.of((*EEG, "ECG"))), without_pulse(cleaned)
     assert np.median(agreement(raw, true)) < 0.65
     assert np.median(agreement(by_beats, true)) < 0.8
@@ -77,7 +81,7 @@ def test_jerks_and_pulse_go_better_than_by_heartbeats_alone(recorded):
 
 def test_what_loops_foretell_is_the_share_of_what_the_head_induced():
     true, raw = record(pulse_v=1e-9, seed=1)
-    _, found = regress_loops(raw, LOOPS, keep=("ECG",))
+    _, found = regress(raw)
     sections = butter(2, 0.5, "highpass", fs=SFREQ, output="sos")
     brain, everything = (sosfiltfilt(sections, of.of(EEG).data).var(1) for of in (true, raw))
     assert found.explained == pytest.approx(np.median(1 - brain / everything), abs=0.05)
@@ -85,7 +89,7 @@ def test_what_loops_foretell_is_the_share_of_what_the_head_induced():
 
 def test_loops_go_and_the_ecg_stays_as_it_is(recorded):
     _, raw = recorded
-    cleaned, _ = regress_loops(raw, LOOPS, keep=("ECG",))
+    cleaned, _ = regress(raw)
     assert cleaned.channels == (*EEG, "ECG")
     np.testing.assert_array_equal(cleaned.data[-1], raw.of(["ECG"]).data[0])
 
@@ -93,7 +97,7 @@ def test_loops_go_and_the_ecg_stays_as_it_is(recorded):
 @pytest.mark.parametrize("seed", range(3))
 def test_loops_of_noise_take_nothing_from_the_eeg(seed):
     _, raw = record(motion_v=1e-9, pulse_v=1e-9, seed=seed)
-    same, found = regress_loops(raw, LOOPS, keep=("ECG",))
+    same, found = regress(raw)
     assert not found.corrected
     assert abs(found.explained) < 0.01
     np.testing.assert_array_equal(same.data, raw.of(same.channels).data)
@@ -108,7 +112,7 @@ def test_where_the_head_moves_once_the_rest_of_the_eeg_stays(recorded):
     data = raw.data.copy()
     data[:N_CHANNELS] = np.where(moves, raw.data[:N_CHANNELS], true.data)
     data[-len(LOOPS) :] = np.where(moves, raw.data[-len(LOOPS) :], noise)
-    cleaned, found = regress_loops(replace(raw, data=data), LOOPS, keep=("ECG",))
+    cleaned, found = regress(replace(raw, data=data))
     assert found.corrected
     still = slice(n // 4 + 4000, None)
     left, was = (replace(of, data=of.of(EEG).data[:, still], channels=EEG) for of in (cleaned, true))
@@ -121,21 +125,21 @@ def test_a_dead_a_stuck_and_a_broken_loop_are_left_out_and_told(recorded):
     data[-2, 1000] = np.nan
     data[-1] = np.clip(raw.of(["CWL2"]).data[0], -2e-5, 2e-5)  # at its limits through most jerks
     more = (*LOOPS, "CWL5", "CWL6", "CWL7")
-    cleaned, found = regress_loops(replace(raw, data=data, channels=(*raw.channels, *more[4:])), more, keep=("ECG",))
+    cleaned, found = regress(replace(raw, data=data, channels=(*raw.channels, *more[4:])), more)
     assert found.loops == LOOPS
     assert found.left_out == {
         "CWL5": "never changes",
         "CWL6": "holds values that are no numbers",
         "CWL7": "is stuck at the end of its range",
     }
-    np.testing.assert_array_equal(cleaned.data, regress_loops(raw, LOOPS, keep=("ECG",))[0].data)
+    np.testing.assert_array_equal(cleaned.data, regress(raw)[0].data)
 
 
 def test_a_loop_whose_amplifier_came_off_does_no_harm(recorded):
     true, raw = recorded
     data = raw.data.copy()
     data[-1] = 1e-2 * np.random.default_rng(3).standard_normal(data.shape[1])
-    cleaned, _ = regress_loops(replace(raw, data=data), LOOPS, keep=("ECG",))
+    cleaned, _ = regress(replace(raw, data=data))
     assert np.median(agreement(without_pulse(cleaned), true)) > 0.9
 
 
@@ -145,7 +149,7 @@ def test_less_than_a_minute_and_no_loop_that_works_tell_nothing(recorded):
         replace(raw, data=raw.data[:, : round(59 * SFREQ)]),
         replace(raw, data=np.vstack([raw.data[:-4], np.zeros((4, raw.data.shape[1]), np.float32)])),
     ):
-        same, found = regress_loops(change, LOOPS, keep=("ECG",))
+        same, found = regress(change)
         np.testing.assert_array_equal(same.data, change.of(same.channels).data)
         assert not found.corrected
         assert np.isnan(found.explained)
@@ -155,7 +159,7 @@ def test_an_eeg_channel_that_holds_nothing_has_no_say(recorded):
     _, raw = recorded
     data = raw.data.copy()
     data[0] = 0
-    cleaned, found = regress_loops(replace(raw, data=data), LOOPS, keep=("ECG",))
+    cleaned, found = regress(replace(raw, data=data))
     assert not cleaned.data[0].any()
     assert np.isfinite(cleaned.data).all()
     assert found.explained > 0.3
