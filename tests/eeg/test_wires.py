@@ -103,6 +103,26 @@ def test_loops_of_noise_take_nothing_from_the_eeg(seed):
     np.testing.assert_array_equal(same.data, raw.of(same.channels).data)
 
 
+@pytest.mark.parametrize("delay", [-3, 2])
+def test_loops_that_come_some_ms_early_or_late_tell_as_much(delay, recorded):
+    true, raw = recorded
+    data = raw.data.copy()
+    data[-len(LOOPS) :] = np.roll(data[-len(LOOPS) :], delay, axis=1)
+    cleaned, _ = regress(replace(raw, data=data))
+    assert np.median(agreement(without_pulse(cleaned), true)) > 0.9
+
+
+def test_a_single_movement_in_a_silent_recording_is_coped_with(recorded):
+    _, raw = recorded
+    data = raw.data.copy()
+    data[-len(LOOPS) :, :8000] = data[-len(LOOPS) :, 9000:] = 0
+    cleaned, found = regress(replace(raw, data=data))
+    # Nothing else tells whether the fit of that window is more than chance.
+    assert not found.corrected
+    assert np.isfinite(found.explained)
+    np.testing.assert_array_equal(cleaned.data, raw.of(cleaned.channels).data)
+
+
 def test_where_the_head_moves_once_the_rest_of_the_eeg_stays(recorded):
     """What is regressed everywhere must not be fitted to the EEG where nothing moved."""
     true, raw = recorded
