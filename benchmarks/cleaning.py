@@ -1,10 +1,11 @@
 """How well artefacts of the scanner go, in which time and memory: this package beside MNE's own functions, on the same file.
 
-    python benchmarks/cleaning.py [--channels N] [--minutes N] [--pulse UV]
+    python benchmarks/cleaning.py [--channels N] [--minutes N] [--pulse UV] [--motion UV --wires N]
 
 EEG at 5 kHz with gradients of 10 mV at 15 ppm between the clocks, and the pulse. The EEG that was simulated is known. Each
 method runs in a process of its own. MNE's average artefact subtraction works at the full rate; its volumes are those of the
 markers, to the next sample. Then comes its resampling, and its optimal basis sets at the beats that this package finds.
+With jerks of the head and loops of carbon wire, this package is measured with and without the loops.
 """
 
 import argparse
@@ -22,23 +23,28 @@ LOWEST_SFREQ = 200.0
 COMMON = {"n_participants": 1, "tasks": ("rest",), "grid": (14, 17, 30), "scanner_ppm": 15.0, "lead_s": 14.3}
 
 
-def with_ours(raw, channels, alignment, n_slices):
+def with_ours(eeg, alignment, n_slices, loops=()):
     from bids_eeg2fmri.eeg.cleaning import remove_scanner_artifacts
     from bids_eeg2fmri.eeg.downsampling import downsample
 
-    signals = downsample(raw, [*channels, "ECG"], lowest_sfreq=LOWEST_SFREQ)
+    signals = downsample(eeg.raw, [*eeg.channels, "ECG", *loops], lowest_sfreq=LOWEST_SFREQ)
     return remove_scanner_artifacts(
-        signals, onsets_s=alignment.onsets_s, tr_s=alignment.tr_s, n_slices=n_slices, ecg="ECG"
+        signals, onsets_s=alignment.onsets_s, tr_s=alignment.tr_s, n_slices=n_slices, ecg="ECG", loops=loops
     )[0]
 
 
-def with_mne(raw, channels, alignment, n_slices):
+def with_loops(eeg, alignment, n_slices):
+    return with_ours(eeg, alignment, n_slices, eeg.loops)
+
+
+def with_mne(eeg, alignment, n_slices):
     import mne
 
     from bids_eeg2fmri.eeg.downsampling import Signals
     from bids_eeg2fmri.eeg.heart import find_beats
 
-    raw = raw.copy().pick([*channels, "ECG"]).load_data(verbose="error")
+    channels = eeg.channels
+    raw = eeg.raw.copy().pick([*channels, "ECG"]).load_data(verbose="error")
     events = np.rint(alignment.markers_s * raw.info["sfreq"]).astype(int)
     raw = mne.preprocessing.remove_fmri_gradient_artifact(
         raw, events, window=(15, 15), tr_tol=2, picks=[*channels, "ECG"], copy=False
@@ -49,7 +55,7 @@ def with_mne(raw, channels, alignment, n_slices):
     return Signals(raw.get_data().astype(np.float32), LOWEST_SFREQ, tuple(raw.ch_names))
 
 
-METHODS = {"bids_eeg2fmri": with_ours, "mne": with_mne}
+METHODS = {"bids_eeg2fmri": with_ours, "bids_eeg2fmri, loops": with_loops, "mne": with_mne}
 
 
 def plan(dataset: Path):
@@ -72,7 +78,7 @@ def measure(method: str, folder: Path) -> dict:
     mne.preprocessing.apply_pca_obs  # noqa: B018
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of whoever started this process
     started = time.perf_counter()
-    cleaned = METHODS[method](eeg.raw, eeg.channels, alignment, n_slices)
+    cleaned = METHODS[method](eeg, alignment, n_slices)
     seconds = time.perf_counter() - started
     status = Path("/proc/self/status").read_text()
     peak_mb = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1e3
@@ -124,6 +130,8 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=64, help="ECG included")
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--pulse", type=float, default=100.0, help="height in uV")
+    parser.add_argument("--motion", type=float, default=0.0, help="largest of the head's jerks in uV")
+    parser.add_argument("--wires", type=int, default=0, help="loops of carbon wire")
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -134,12 +142,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         common = COMMON | {"n_channels": options.channels, "duration_s": 60 * options.minutes}
-        simulate_dataset(
-            folder / "raw", Simulation(**common, sfreq=5000.0, gradient_uv=10_000.0, pulse_uv=options.pulse)
-        )
+        artefacts = {"gradient_uv": 10_000.0, "pulse_uv": options.pulse, "motion_uv": options.motion}
+        simulate_dataset(folder / "raw", Simulation(**common, **artefacts, n_wires=options.wires, sfreq=5000.0))
         simulate_dataset(folder / "clean", Simulation(**common, sfreq=1000.0))
         rows = {}
-        for method in METHODS:
+        for method in METHODS if options.wires else ("bids_eeg2fmri", "mne"):
             command = [sys.executable, __file__, "--measure", method, name]
             told = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             rows[method] = json.loads(told.splitlines()[-1])  # MNE prints as well

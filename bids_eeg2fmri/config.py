@@ -65,11 +65,27 @@ class GradientSettings:
         Volumes of a template: more follow a moving head less, fewer take more of the EEG away.
     n_components : int
         At most, of what varies in the rest; 0 subtracts templates alone.
+    adaptive_noise_cancellation : bool
+        Subtract at last what of the rest still follows the artefact that was subtracted.
     """
 
     correct: Literal["auto", "never"] = "auto"
     n_averaged: Annotated[int, Field(ge=4)] = 30
     n_components: Annotated[int, Field(ge=0)] = 4
+    adaptive_noise_cancellation: bool = False
+
+
+@dataclass(frozen=True, config=_STRICT)
+class WireSettings:
+    """``[wires]``: what loops of carbon wire saw of a moving head.
+
+    Attributes
+    ----------
+    correct : str
+        "auto" regresses it from the EEG where there are loops that tell something; "never" leaves the EEG as it is.
+    """
+
+    correct: Literal["auto", "never"] = "auto"
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -261,6 +277,7 @@ class Settings:
     pairs: tuple[PairSettings, ...] = ()
     alignment: AlignmentSettings = AlignmentSettings()
     gradient: GradientSettings = GradientSettings()
+    wires: WireSettings = WireSettings()
     pulse: PulseSettings = PulseSettings()
     bad_channels: BadChannelSettings = BadChannelSettings()
     spectrum: SpectrumSettings = SpectrumSettings()

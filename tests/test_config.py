@@ -42,8 +42,8 @@ def test_settings_can_not_be_changed():
         ("[trainig]\nmax_epochs = 3", "mine.toml: trainig: there is no such setting; did you mean training?"),
         (
             "zzz = 3",
-            "mine.toml: zzz: there is no such setting; known here: pairs, alignment, gradient, pulse, bad_channels, "
-            "spectrum, window, bold, regions, training, evaluation, output",
+            "mine.toml: zzz: there is no such setting; known here: pairs, alignment, gradient, wires, pulse, "
+            "bad_channels, spectrum, window, bold, regions, training, evaluation, output",
         ),
         (
             "[training]\nmax_epochs = 0",

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.signal import butter, sosfiltfilt, welch
 
 from bids_eeg2fmri.eeg.downsampling import Signals
+from bids_eeg2fmri.eeg.noise_cancellation import cancel_noise
 
 # Points of the interpolation between samples, to each side.
 REACH = 16
@@ -65,6 +66,7 @@ def remove_gradient_artifact(
     n_slices: int | None = None,
     n_averaged: int = 30,
     n_components: int = 4,
+    adaptive_noise_cancellation: bool = False,
 ) -> tuple[Signals, Gradient]:
     """Subtract from each volume the mean of its neighbours [1]_, and what varies most in the rest [2]_.
 
@@ -82,6 +84,9 @@ def remove_gradient_artifact(
         Volumes of a template: more follow a moving head less, fewer take more of the EEG away, 1 / n of its power.
     n_components : int
         Of the rest of each channel over volumes; 0 leaves it as it is.
+    adaptive_noise_cancellation : bool
+        Subtract at last what of the rest still follows the artefact that was subtracted [1]_, see
+        :func:`~bids_eeg2fmri.eeg.noise_cancellation.cancel_noise`.
 
     Returns
     -------
@@ -121,6 +126,9 @@ def remove_gradient_artifact(
         rest = of_channel - neighbours(of_channel, n_averaged)
         courses = exceeding(rest, n_components)
         cleaned[channel] = rest - (rest @ courses.T) @ courses
+    if adaptive_noise_cancellation:
+        rest, subtracted = (of.reshape(len(data), -1) for of in (cleaned, scanned - cleaned))
+        cleaned[:] = cancel_noise(rest, subtracted, locked.sfreq).reshape(cleaned.shape)
     data[:, inside] = volumes.reshape(len(data), -1)
     locked.data[usable] = data
     found = Gradient(

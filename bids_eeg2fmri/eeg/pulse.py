@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, sosfiltfilt
 
+from bids_eeg2fmri.eeg.alpha import alpha_preserved
 from bids_eeg2fmri.eeg.downsampling import Signals
 from bids_eeg2fmri.eeg.gradient import HIGH_PASS_HZ, exceeding
 from bids_eeg2fmri.eeg.heart import find_beats
@@ -39,6 +40,9 @@ class Pulse:
     locked_uv : tuple of float
         Standard deviation over time of the mean over beats in uV, before and after; the median of the channels. Empty where
         nothing was corrected.
+    alpha : float
+        Share of the alpha rhythm's power that is left of what is not locked to heartbeats, see
+        :func:`~bids_eeg2fmri.eeg.alpha.alpha_preserved`; NaN where nothing was corrected or there is none.
     reason : str
         Why no beats were found.
     """
@@ -48,6 +52,7 @@ class Pulse:
     ratio: float = np.nan
     corrected: bool = False
     locked_uv: tuple[float, ...] = ()
+    alpha: float = np.nan
     reason: str = ""
 
 
@@ -141,18 +146,25 @@ def remove_pulse_artifact(
     fade = max(1, round(FADE_S * sfreq))
     weight = np.minimum(1.0, (0.5 + np.minimum(np.arange(length), np.arange(length)[::-1])) / fade)
     total = np.maximum(np.bincount(where.ravel(), np.tile(weight, len(where)), data.shape[1]), 1.0)
-    after = np.empty_like(common)
+    unlocked, after = np.empty_like(data), np.empty_like(common)
     for channel, mean in enumerate(common):
         epochs = data[channel][where]
         epochs -= epochs.mean(1, keepdims=True)
         basis = np.stack([mean - mean.mean(), *exceeding(epochs - (mean - mean.mean()), n_components)])
         fitted = np.linalg.lstsq(basis.T, epochs.T, rcond=None)[0].T @ basis
-        data[channel] -= np.bincount(where.ravel(), (weight * fitted).ravel(), data.shape[1]) / total
+        # How large alpha was can't be told below what is locked to the heart.
+        locked, told = (
+            np.bincount(where.ravel(), (weight * of).ravel(), data.shape[1]) / total
+            for of in (np.broadcast_to(basis[0], fitted.shape), fitted)
+        )
+        unlocked[channel] = data[channel] - locked
+        data[channel] -= told
         after[channel] = data[channel][where].mean(0)
     cleaned = signals.data.copy()
     cleaned[rows] = data
     locked_uv = tuple(float(1e6 * np.median(of.std(1))) for of in (common, after))
-    return replace(signals, data=cleaned), Pulse(source, len(where), ratio, True, locked_uv)
+    alpha = alpha_preserved(unlocked, data, sfreq)
+    return replace(signals, data=cleaned), Pulse(source, len(where), ratio, True, locked_uv, alpha)
 
 
 def _compare(data: np.ndarray, where: np.ndarray) -> tuple[np.ndarray, float]:

@@ -97,6 +97,28 @@ def describe_artefact(gradient: Mapping[str, Any]) -> str:
     return told
 
 
+def describe_wires(wires: Mapping[str, Any]) -> str:
+    """Say what loops of carbon wire told of a moving head, and what became of it."""
+    loops = wires.get("loops") or []
+    left_out = "".join(f"; {name} left out: it {reason}" for name, reason in (wires.get("left_out") or {}).items())
+    by = f"{count(len(loops), 'carbon-wire loop')} ({', '.join(loops)})"
+    if wires.get("corrected"):
+        before, after = wires["size_uv"]
+        told = f"regressed, by {by}; EEG of {number(before, 1)} µV before, {number(after, 1)} µV after"
+        return told + _describe_alpha(wires) + left_out
+    if wires.get("explained") is None or np.isnan(wires["explained"]):
+        return f"not looked for: {'less than a minute of EEG' if loops else 'no carbon-wire loop that works'}{left_out}"
+    share = max(0.0, 100 * wires["explained"])
+    return f"none to speak of, by {by}: they foretell {number(share, 1)} % of the EEG; it was left as it is{left_out}"
+
+
+def _describe_alpha(artefact: Mapping[str, Any]) -> str:
+    share = artefact.get("alpha")
+    if share is None or np.isnan(share):
+        return ""
+    return f"; the alpha rhythm has {number(100 * share, 0)} % of its power left"
+
+
 def describe_pulse(pulse: Mapping[str, Any]) -> str:
     """Say what was found of the artefact of the pulse, and what became of it."""
     if not pulse.get("source"):
@@ -106,7 +128,8 @@ def describe_pulse(pulse: Mapping[str, Any]) -> str:
     )
     if pulse.get("corrected"):
         before, after = pulse["locked_uv"]
-        return f"subtracted, {by}; locked to them {number(before, 1)} µV before, {number(after, 1)} µV after"
+        told = f"subtracted, {by}; locked to them {number(before, 1)} µV before, {number(after, 1)} µV after"
+        return told + _describe_alpha(pulse)
     if pulse.get("ratio") is None or np.isnan(pulse["ratio"]):
         return f"not looked for: {by} are too few"
     return f"none to speak of, {by}: what they have in common is {number(pulse['ratio'])} of the rest; the EEG was left as it is"
@@ -126,6 +149,7 @@ def describe_eeg(
     gradient: Mapping[str, Any] | None = None,
     pulse: Mapping[str, Any] | None = None,
     bad_channels: Mapping[str, Any] | None = None,
+    wires: Mapping[str, Any] | None = None,
 ) -> list[tuple[str, str]]:
     """List what the artefacts and the mean spectrum tell about the EEG: (what is asked, answer)."""
     freqs, power, middle = _read(spectrum)
@@ -138,6 +162,7 @@ def describe_eeg(
     line = next((hz for hz in _LINE_HZ if freqs[0] < hz < freqs[-1]), None)
     listed = ", ".join(f"{names[i]} ({number(distance[i], 1)} dB)" for i in far[:6])
     artefacts = [("Gradient artefact", describe_artefact(gradient))] if gradient else []
+    artefacts += [("Motion of the head", describe_wires(wires))] if wires else []
     artefacts += [("Pulse artefact", describe_pulse(pulse))] if pulse else []
     artefacts += [("Bad channels", describe_bad_channels(bad_channels))] if bad_channels else []
     return [

@@ -177,8 +177,9 @@ def _data(summary: Mapping[str, Any]) -> Iterator[str]:
 
 def _eeg(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
     entries = summary.get("recordings") or []
-    gradient, pulse = (
-        any((entry.get(artefact) or {}).get("corrected") for entry in entries) for artefact in ("gradient", "pulse")
+    gradient, wires, pulse = (
+        any((entry.get(artefact) or {}).get("corrected") for entry in entries)
+        for artefact in ("gradient", "wires", "pulse")
     )
     if gradient:
         yield _say(
@@ -189,8 +190,20 @@ def _eeg(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
                 "of the same EEG with each volume turned in time (parallel analysis [@horn1965])."
                 if facts.get("gradient_n_components")
                 else "."
+            )
+            + (
+                " What of the rest still followed the artefact that was subtracted was removed by adaptive noise cancellation "
+                "[@allen2000; @widrow1975]."
+                if facts.get("gradient_adaptive_noise_cancellation")
+                else ""
             ),
             facts,
+        )
+    if wires:
+        yield (
+            "What loops of carbon wire had recorded of the head's movements was regressed from the EEG, at lags of up to 20 ms in "
+            "windows of 20 s that fade into one another [@vandermeer2016; @masterton2007], where the rest of the recording showed "
+            "that the loops foretell the channel."
         )
     if any((entry.get("bad_channels") or {}).get("interpolated") for entry in entries):
         yield (

@@ -105,8 +105,8 @@ def gradient_artifact(
 
 def pulse_artifact(
     times_s: np.ndarray, beats_s: np.ndarray, positions_m: np.ndarray, *, peak_v: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Sample what heartbeats leave in the EEG, (channels, samples), in V: about 0.2 s after the R wave, for half a second.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sample what heartbeats leave in the EEG: about 0.2 s after the R wave, for half a second.
 
     The head nods (left and right have opposite signs) and the scalp expands (a pattern of its own); how much of either differs
     from beat to beat, and so does the delay a little.
@@ -115,6 +115,13 @@ def pulse_artifact(
     ----------
     positions_m : array of shape (channels, 3)
         In the head frame.
+
+    Returns
+    -------
+    artifact : array of shape (channels, samples)
+        In V.
+    nod : array of shape (samples,)
+        How the head turns, as what it leaves in the channels farthest to the side, in V.
 
     References
     ----------
@@ -137,4 +144,45 @@ def pulse_artifact(
         for course, waves in zip(courses, (nod, swell), strict=True):
             size = 1 + 0.2 * rng.standard_normal()
             course[part] += size * sum(h * np.exp(-0.5 * ((after_s - at) / width) ** 2) for at, h, width in waves)
-    return peak_v * patterns @ courses
+    return peak_v * patterns @ courses, peak_v * courses[0]
+
+
+def head_jerks(times_s: np.ndarray, *, peak_v: float, rng: np.random.Generator) -> np.ndarray:
+    """Sample how a head turns about three axes for a second or two, some times a minute, (3, samples).
+
+    As what it leaves in the channels farthest from each axis, in V.
+    """
+    sfreq = 1 / (times_s[1] - times_s[0])
+    turns = np.zeros((3, len(times_s)))
+    onset_s = rng.exponential(12.0)
+    while onset_s < times_s[-1] - times_s[0] - 3:
+        first, n = round(onset_s * sfreq), round(rng.uniform(0.8, 2.5) * sfreq)
+        # Up to some Hz: a head is heavy.
+        smooth = np.hanning(2 * round(0.06 * sfreq) + 1)
+        courses = np.apply_along_axis(
+            np.convolve, 1, rng.standard_normal((3, n)), smooth / np.linalg.norm(smooth), "same"
+        )
+        turns[:, first : first + n] += rng.uniform(0.3, 1.0, (3, 1)) * courses * np.hanning(n)
+        onset_s += 3 + rng.exponential(12.0)
+    return peak_v * turns / max(np.abs(turns).max(), 1e-9)
+
+
+def turn_electrodes(turns: np.ndarray, positions_m: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Give what turns of the head, as of :func:`head_jerks`, induce in the wires of electrodes, (channels, samples), in V."""
+    away = positions_m - positions_m.mean(0)
+    patterns = away / np.abs(away).max(0)
+    return (patterns + 0.2 * rng.standard_normal(patterns.shape)) @ turns
+
+
+def wire_loops(turns: np.ndarray, n_wires: int, rng: np.random.Generator) -> np.ndarray:
+    """Give what turns of the head induce in loops of carbon wire on the cap, with the amplifier's noise, (loops, samples), in V.
+
+    They hold nothing of the brain, and nothing of the scalp that swells.
+
+    References
+    ----------
+    Masterton, R. A. J., Abbott, D. F., Fleming, S. W., & Jackson, G. D. (2007). Measurement and reduction of motion and
+    ballistocardiogram artefacts from simultaneous EEG and fMRI recordings. NeuroImage 37, 202-211.
+    """
+    loops = 2 * rng.standard_normal((n_wires, 3)) @ turns
+    return loops + 2e-6 * rng.standard_normal(loops.shape)

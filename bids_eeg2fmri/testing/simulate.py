@@ -19,7 +19,7 @@ import pandas as pd
 
 from bids_eeg2fmri.testing import fmriprep
 from bids_eeg2fmri.testing.anatomy import as_scanned, brighten_first, draw_motion, draw_shape
-from bids_eeg2fmri.testing.scanner import gradient_artifact, pulse_artifact
+from bids_eeg2fmri.testing.scanner import gradient_artifact, head_jerks, pulse_artifact, turn_electrodes, wire_loops
 
 # Time 0 is the first volume; the brain is simulated from before the earliest start of a recording.
 BEFORE_S = 40.0
@@ -91,6 +91,10 @@ class Simulation:
         Largest value of the artefact of the scanner's gradients; 0 is EEG that has been cleaned. It takes 1 kHz or more.
     pulse_uv : float
         Height of the artefact of the pulse in the channels farthest to the side; 0 is EEG that has been cleaned of it.
+    motion_uv : float
+        Largest value of what the head's jerks leave in the EEG in the channels farthest from their axis.
+    n_wires : int
+        Loops of carbon wire beside the channels, which see how the head turns and hold no EEG.
     scanner_ppm : float
         How much longer the scanner's second is by the clock of the EEG.
     anatomy_mm : float
@@ -120,6 +124,8 @@ class Simulation:
     lead_s: float | None = None
     gradient_uv: float = 0.0
     pulse_uv: float = 0.0
+    motion_uv: float = 0.0
+    n_wires: int = 0
     scanner_ppm: float = 0.0
     anatomy_mm: float = 0.0
     motion_mm: float = 0.0
@@ -139,6 +145,8 @@ class Simulation:
             raise ValueError(
                 f"gradient_uv: from 0 to 16000 at 1000 Hz or more, not {self.gradient_uv} at {self.sfreq} Hz"
             )
+        if self.n_wires < 0:
+            raise ValueError(f"n_wires: 0 or more, not {self.n_wires}")
         if not 0 <= self.group_effect <= 1:
             raise ValueError(f"group_effect: from 0 to 1, not {self.group_effect}")
 
@@ -584,7 +592,7 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     folder = dataset / f"sub-{person.label}" / (f"ses-{entities['ses']}" if "ses" in entities else "")
     streams = {
         name: _rng(simulation, person.label, stem, name)
-        for name in ("events", "latents", "eeg", "bold", "lead", "scanner", "pulse", "motion")
+        for name in ("events", "latents", "eeg", "bold", "lead", "scanner", "pulse", "motion", "wires", "head")
     }
 
     events = _events(simulation, entities["task"], streams["events"])
@@ -598,11 +606,18 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     courses /= responses.std(1, keepdims=True) / latents.std(1, keepdims=True).clip(1e-6)
 
     eeg, beats = _simulate_eeg(simulation, person, head, latents, streams["eeg"])
+    times, turns = np.arange(eeg.shape[1]) / EEG_SFREQ, np.zeros((3, eeg.shape[1]))
+    if simulation.motion_uv:
+        turns = head_jerks(times, peak_v=1e-6 * simulation.motion_uv, rng=streams["motion"])
+        eeg[:-1] += turn_electrodes(turns, head.positions, streams["motion"])
     if simulation.pulse_uv:
-        times = np.arange(eeg.shape[1]) / EEG_SFREQ
-        eeg[:-1] += pulse_artifact(
+        artifact, nod = pulse_artifact(
             times, beats, head.positions, peak_v=1e-6 * simulation.pulse_uv, rng=streams["pulse"]
         )
+        eeg[:-1] += artifact
+        turns[0] += nod
+    if simulation.n_wires:
+        eeg = np.vstack([eeg, wire_loops(turns, simulation.n_wires, streams["wires"])])
     lead_s = simulation.lead_s if simulation.lead_s is not None else streams["lead"].uniform(6, 26)
     start = round((BEFORE_S - lead_s) * EEG_SFREQ)
     eeg = eeg[:, start : eeg.shape[1] - round(streams["lead"].uniform(0, AFTER_S - 3) * EEG_SFREQ)]
@@ -625,7 +640,7 @@ def _write_recording(dataset, truth, simulation, person, entities, head, brain, 
     bold, ceiling = _simulate_bold(simulation, brain, courses, streams["bold"])
     func = folder / "func"
     func.mkdir(parents=True, exist_ok=True)
-    scanned = _scan(dataset, stem, simulation, person, entities, brain, bold, streams["motion"])
+    scanned = _scan(dataset, stem, simulation, person, entities, brain, bold, streams["head"])
     brain.image(scanned, simulation.tr_s).to_filename(func / f"{stem}_bold.nii.gz")
     _write_json(func / f"{stem}_bold.json", _bold_sidecar(simulation, entities["task"]))
     if len(events):
@@ -672,7 +687,8 @@ def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entit
     ]
     markers.sort(key=lambda marker: marker["onset"])
     folder.mkdir(parents=True, exist_ok=True)
-    names = [*head.names, "ECG"]
+    loops = [f"CWL{number + 1}" for number in range(simulation.n_wires)]
+    names = [*head.names, "ECG", *loops]
     pybv.write_brainvision(
         data=eeg,
         sfreq=simulation.sfreq,
@@ -695,6 +711,7 @@ def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entit
             "EEGPlacementScheme": "10-20",
             "EEGChannelCount": len(head.names),
             "ECGChannelCount": 1,
+            **({"MISCChannelCount": len(loops)} if loops else {}),
             "RecordingType": "continuous",
             "RecordingDuration": round(eeg.shape[1] / simulation.sfreq, 3),
             "SoftwareFilters": "n/a",
@@ -704,7 +721,7 @@ def _write_eeg(folder, stem, simulation, head, eeg, volume_onsets, events, entit
     pd.DataFrame(
         {
             "name": names,
-            "type": ["EEG"] * len(head.names) + ["ECG"],
+            "type": ["EEG"] * len(head.names) + ["ECG"] + ["MISC"] * len(loops),
             "units": "uV",
             "sampling_frequency": simulation.sfreq,
             "status": "good",
@@ -828,13 +845,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--pulse", type=float, dest="pulse_uv", default=default.pulse_uv, help="artefact of the pulse, in uV"
     )
     parser.add_argument(
+        "--motion", type=float, dest="motion_uv", default=default.motion_uv, help="artefact of the head's jerks, in uV"
+    )
+    parser.add_argument("--wires", type=int, dest="n_wires", default=default.n_wires, help="loops of carbon wire")
+    parser.add_argument(
         "--scanner-ppm", type=float, default=default.scanner_ppm, help="of the scanner's clock against that of the EEG"
     )
     parser.add_argument(
         "--anatomy", type=float, dest="anatomy_mm", default=default.anatomy_mm, help="how brains differ from MNI, in mm"
     )
     parser.add_argument(
-        "--motion", type=float, dest="motion_mm", default=default.motion_mm, help="of the head in a run, in mm"
+        "--head-motion", type=float, dest="motion_mm", default=default.motion_mm, help="of the head in a run, in mm"
     )
     parser.add_argument(
         "--unsteady", type=int, dest="n_unsteady", default=default.n_unsteady, help="bright first volumes"

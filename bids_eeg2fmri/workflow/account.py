@@ -121,7 +121,7 @@ class Account:
         if p.points_mm is not None and p.grid is not None:
             self._write_transform(p)
         spectrum = p.spectrum
-        found = {"gradient": p.gradient, "pulse": p.pulse, "bad_channels": p.bad_channels}
+        found = {"gradient": p.gradient, "wires": p.wires, "pulse": p.pulse, "bad_channels": p.bad_channels}
         entry |= {name: asdict(told) for name, told in found.items() if told is not None}
         entry["spectrum"] = {
             "freqs_hz": spectrum.freqs_hz.tolist(),
@@ -134,7 +134,7 @@ class Account:
         """Write the EEG as it was used, its volumes as markers."""
         assert p.cleaned is not None
         replaced = p.bad_channels.reasons if p.bad_channels is not None else {}
-        done = {"gradient": p.gradient, "pulse": p.pulse}
+        done = {"gradient": p.gradient, "wires": p.wires, "pulse": p.pulse}
         filters = {"Low-pass before downsampling": {"half-amplitude frequency (Hz)": p.cleaned.sfreq / 2}}
         if any(artefact is not None and artefact.corrected for artefact in done.values()):
             filters["High-pass, Butterworth, zero phase"] = {"half-power frequency (Hz), each way": HIGH_PASS_HZ}

@@ -18,7 +18,10 @@ from bids_eeg2fmri.eeg.cleaning import remove_scanner_artifacts
 from bids_eeg2fmri.eeg.downsampling import Signals, downsample
 from bids_eeg2fmri.eeg.gradient import Gradient
 from bids_eeg2fmri.eeg.pulse import Pulse
+from bids_eeg2fmri.eeg.scans import find_scans
 from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
+from bids_eeg2fmri.eeg.volumes import find_marked_volumes, repeats_itself
+from bids_eeg2fmri.eeg.wires import Wires
 from bids_eeg2fmri.errors import InputDataError, ModelError
 from bids_eeg2fmri.workflow.body import describe_heart
 from bids_eeg2fmri.workflow.bold import prepare_bold
@@ -65,7 +68,7 @@ class Prepared:
         What does not fit in the tables of events, in words.
     motion, cardiac : array of shape (volumes, regressors) or None
         What the body adds to the BOLD; None where it is unknown.
-    gradient, pulse : Gradient, Pulse, or None
+    gradient, wires, pulse : Gradient, Wires, Pulse, or None
         Artefacts of the scanner in the EEG; None where they were not looked for.
     bad_channels : BadChannels or None
         None where they were not looked for.
@@ -95,6 +98,7 @@ class Prepared:
     pulse: Pulse | None = None
     bad_channels: BadChannels | None = None
     cleaned: Signals | None = None
+    wires: Wires | None = None
     usable: np.ndarray | None = None
     confounds: np.ndarray | None = None
     bold_done: dict[str, Any] | None = None
@@ -197,6 +201,7 @@ def prepare(
         of_eeg.pulse,
         of_eeg.bad_channels,
         of_eeg.cleaned,
+        of_eeg.wires,
         bold.usable if bold is not None else None,
         bold.confounds if bold is not None else None,
         bold.done if bold is not None else None,
@@ -215,6 +220,7 @@ class OfEeg:
     pulse: Pulse | None = None
     bad_channels: BadChannels | None = None
     cleaned: Signals | None = None
+    wires: Wires | None = None
 
 
 def prepare_eeg(
@@ -262,25 +268,40 @@ def _transform(
     """Clean the EEG of the scanner's artefacts, compute its power over time and, where there is BOLD, what the heart adds to it."""
     recording, alignment = planned.recording, planned.alignment
     cardiac = None
-    ecg = eeg.ecg if recording.bold is not None else None
+    ecg = eeg.ecg
+    loops = eeg.loops if cleaning is not None and cleaning.wires.correct == "auto" else []
     looks_for_bad = cleaning is not None and cleaning.bad_channels.correct == "auto"
+    beside = [*([] if ecg is None else [ecg]), *loops]
     try:
         signals = downsample(
             eeg.raw,
-            [*channels, ecg] if ecg is not None else channels,
+            [*channels, *beside],
             lowest_sfreq=max(200.0, 2.5 * sampling.freqs_hz[-1]),
             start_s=float(onsets_s[0]) - EEG_BEFORE_S,
             stop_s=float(onsets_s[-1]) + tr_s + EEG_AFTER_S,
-            optional=(*(channels if looks_for_bad else ()), *(() if ecg is None else (ecg,))),
+            optional=[*(channels if looks_for_bad else []), *beside],
         )
     except InputDataError as error:
         raise InputDataError(f"{recording.eeg}: {error}") from None
     useless = find_useless_channels(signals.of(channels)) if looks_for_bad else {}
     for name in useless:
         signals.data[signals.channels.index(name)] = 0  # or it would be in the way of all others
-    gradient = pulse = bad = None
-    if alignment is not None and cleaning is not None:
-        signals, gradient, pulse = _clean(recording, signals, alignment, ecg, cleaning, n_slices)
+    gradient = wires = pulse = bad = None
+    scanned_s, looks_for_volumes = None, False
+    if alignment is not None:
+        scanned_s = alignment.onsets_s
+    elif cleaning is not None:
+        looks_for_volumes = cleaning.gradient.correct == "auto"
+        scanned_s = _find_volumes(recording, eeg, signals.of(channels), tr_s) if looks_for_volumes else None
+    if scanned_s is not None and cleaning is not None:
+        volume_s = alignment.tr_s if alignment is not None else float(np.diff(scanned_s).mean())
+        signals, gradient, wires, pulse = _clean(
+            recording, signals, scanned_s, volume_s, ecg, loops, cleaning, n_slices
+        )
+    if looks_for_volumes and repeats_itself(signals.of(channels)):
+        logger.warning(
+            "%s: the EEG repeats itself as an artefact of gradients does, which could not be removed", recording.name
+        )
     if recording.bold is not None:
         cardiac = describe_heart(recording, signals, ecg, onsets_s, tr_s)
     signals = signals.of(channels)
@@ -302,28 +323,46 @@ def _transform(
         len(spectrum.ends_s), sampling.frame_s, len(onsets_s),
     )  # fmt: skip
     cleaned = signals if cleaning is not None and cleaning.output.cleaned_eeg else None
-    return OfEeg(spectrum, step_s, cardiac, gradient, pulse, bad, cleaned)
+    return OfEeg(spectrum, step_s, cardiac, gradient, pulse, bad, cleaned, wires)
+
+
+def _find_volumes(recording: Recording, eeg: Eeg, signals: Signals, tr_s: float) -> np.ndarray | None:
+    """Find volumes that no BOLD goes with by their artefact, and say so; None where nothing tells of any."""
+    onsets_s = find_marked_volumes(signals, eeg.markers.values(), resolution_s=1 / eeg.raw.info["sfreq"])
+    by = "regular markers"
+    if onsets_s is None and repeats_itself(signals):
+        scans = find_scans(eeg.raw, list(signals.channels), tr_s=tr_s)
+        onsets_s, by = max(scans, key=len, default=None), "the artefact of gradients"
+    if onsets_s is not None:
+        logger.info(
+            "%s: %d volumes without BOLD from %.3f s on, told by %s", recording.name, len(onsets_s), onsets_s[0], by
+        )
+    return onsets_s
 
 
 def _clean(
     recording: Recording,
     signals: Signals,
-    alignment: Alignment,
+    onsets_s: np.ndarray,
+    tr_s: float,
     ecg: str | None,
+    loops: Sequence[str],
     settings: Settings,
     n_slices: int | None,
-) -> tuple[Signals, Gradient | None, Pulse | None]:
+) -> tuple[Signals, Gradient | None, Wires | None, Pulse | None]:
     """Subtract the artefacts of the scanner as the settings have it, and say what was found."""
-    signals, gradient, pulse = remove_scanner_artifacts(
+    signals, gradient, wires, pulse = remove_scanner_artifacts(
         signals,
-        onsets_s=alignment.onsets_s,
-        tr_s=alignment.tr_s,
+        onsets_s=onsets_s,
+        tr_s=tr_s,
         n_slices=n_slices,
         ecg=ecg,
+        loops=loops,
         gradient=settings.gradient.correct == "auto",
         pulse=settings.pulse.correct == "auto",
         n_averaged=settings.gradient.n_averaged,
         gradient_components=settings.gradient.n_components,
+        adaptive_noise_cancellation=settings.gradient.adaptive_noise_cancellation,
         pulse_components=settings.pulse.n_components,
     )
     if gradient is not None and gradient.corrected:
@@ -331,14 +370,36 @@ def _clean(
             "%s: gradient artefact subtracted from %d volumes; at their harmonics %.0f dB over the EEG before, %.0f dB after",
             recording.name, gradient.n_volumes, *gradient.volume_db,
         )  # fmt: skip
+    if wires is not None:
+        _tell_of_wires(recording, wires)
     if pulse is not None and pulse.corrected:
         logger.info(
-            "%s: pulse artefact subtracted at %d heartbeats (%s); locked to them %.1f uV before, %.1f uV after",
-            recording.name, pulse.n_beats, pulse.source, *pulse.locked_uv,
+            "%s: pulse artefact subtracted at %d heartbeats (%s); locked to them %.1f uV before, %.1f uV after; %s",
+            recording.name, pulse.n_beats, pulse.source, *pulse.locked_uv, _say_alpha(pulse.alpha),
         )  # fmt: skip
     elif pulse is not None and pulse.reason:
         logger.info("%s: no artefact of the pulse was looked for (%s)", recording.name, pulse.reason)
-    return signals, gradient, pulse
+    return signals, gradient, wires, pulse
+
+
+def _tell_of_wires(recording: Recording, wires: Wires) -> None:
+    for name, reason in wires.left_out.items():
+        logger.warning("%s: carbon-wire loop %s left out: it %s", recording.name, name, reason)
+    if wires.corrected:
+        logger.info(
+            "%s: motion that %d carbon-wire loops saw regressed; EEG of %.1f uV before, %.1f uV after; %s",
+            recording.name, len(wires.loops), *wires.size_uv, _say_alpha(wires.alpha),
+        )  # fmt: skip
+    elif not np.isnan(wires.explained):
+        logger.info(
+            "%s: carbon-wire loops foretell %.1f %% of the EEG; it was left as it is",
+            recording.name,
+            100 * wires.explained,
+        )
+
+
+def _say_alpha(share: float) -> str:
+    return "no alpha rhythm to tell by" if np.isnan(share) else f"{100 * share:.0f} % of the alpha rhythm's power left"
 
 
 def _replace_bad(

@@ -179,6 +179,26 @@ def test_components_take_what_a_moving_head_leaves_and_nothing_of_the_eeg():
     assert r.min() > 0.999
 
 
+def test_adaptive_noise_cancellation_takes_what_imperfect_templates_leave_and_nothing_of_the_eeg(recorded):
+    true, raw = recorded
+    moving, _ = in_step(raw, onset_s=ONSET_S, tr_s=TR_EEG_S)
+    still, first = in_step(true, onset_s=ONSET_S, tr_s=TR_EEG_S)
+    # The artifact comes a third of a sample early, and then late, as by a line through bad markers.
+    artifact = np.gradient(moving.data - still.data, axis=1)
+    scanned = slice(-first, -first + 400 * N_VOLUMES)
+    moving.data[:, scanned] += 0.3 * artifact[:, scanned] * np.sin(np.arange(400 * N_VOLUMES) / 2000)
+    without, cancelled = (
+        np.median(agreement(clean(moving, n_components=0, adaptive_noise_cancellation=cancels)[0], true))
+        for cancels in (False, True)
+    )
+    assert without < 0.85
+    assert cancelled > 0.95
+    # Where nothing is left there is nothing to take.
+    usual, cleaned = (clean(raw, adaptive_noise_cancellation=cancels)[0] for cancels in (False, True))
+    both = [band(of, ONSET_S, ONSET_S + N_VOLUMES * TR_EEG_S) for of in (usual, cleaned)]
+    assert np.corrcoef(np.concatenate(both))[range(N_CHANNELS), range(N_CHANNELS, 2 * N_CHANNELS)].min() > 0.99
+
+
 def test_eeg_that_holds_hardly_a_volume_or_nothing_is_left_alone(recorded):
     _, raw = recorded
     # The EEG was stopped within the first volume, or within its first samples; or nothing was connected.

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfiltfilt
 
+from bids_eeg2fmri.eeg import gradient
+from bids_eeg2fmri.eeg.alpha import alpha_preserved
 from bids_eeg2fmri.eeg.downsampling import Signals
 from bids_eeg2fmri.eeg.pulse import find_heartbeats, remove_pulse_artifact
 from bids_eeg2fmri.errors import InputDataError
@@ -33,7 +35,7 @@ def record(*, peak_v=80e-6, seed=0):
     ecg = 1e-3 * sum(np.exp(-0.5 * ((times - beat) / 0.012) ** 2) for beat in beats_s) + 1e-5 * rng.standard_normal(
         len(times)
     )
-    artifact = pulse_artifact(times, beats_s, POSITIONS_M, peak_v=peak_v, rng=rng)
+    artifact, _ = pulse_artifact(times, beats_s, POSITIONS_M, peak_v=peak_v, rng=rng)
     true = np.vstack([15e-6 * eeg / eeg.std(), ecg])
     raw = true + np.vstack([artifact, np.zeros(len(times))])
     return *(Signals(data.astype(np.float32), SFREQ, NAMES, 5.0) for data in (true, raw)), beats_s + 5.0
@@ -162,3 +164,19 @@ def test_components_take_what_differs_between_beats():
     with_components, _ = clean(raw)
     assert np.median(agreement(with_components, true)) > np.median(agreement(mean_only, true))
     assert agreement(with_components, true).min() > agreement(mean_only, true).min() + 0.02
+
+
+def test_alpha_that_is_left_is_that_of_the_eeg_as_it_was(recorded):
+    true, raw, _ = recorded
+    cleaned, found = clean(raw)
+    assert found.alpha == pytest.approx(alpha_preserved(true.data[:-1], cleaned.data[:-1], SFREQ), abs=0.05)
+    assert found.alpha == pytest.approx(1, abs=0.1)
+
+
+def test_a_correction_that_takes_too_much_is_seen_by_the_alpha_that_is_gone(recorded, monkeypatch):
+    true, raw, _ = recorded
+    monkeypatch.setattr(gradient, "MARGIN", 0.0)  # components count, whether chance has them or not
+    cleaned, found = clean(raw, n_components=4)
+    assert found.alpha == pytest.approx(alpha_preserved(true.data[:-1], cleaned.data[:-1], SFREQ), abs=0.05)
+    assert found.alpha < 0.5
+    assert found.locked_uv[1] < 1  # which this does not show

@@ -84,6 +84,15 @@ def everything(viewable, written) -> Path:
         "corrected": True,
         "locked_uv": [23.6, 0.1],
         "reason": "",
+        "alpha": 0.98,
+    }
+    good["wires"] = {
+        "loops": [HOSTILE],
+        "left_out": {HOSTILE: "never changes"},
+        "explained": 0.6,
+        "corrected": True,
+        "size_uv": [25.0, 12.0],
+        "alpha": None,
     }
     good["bad_channels"] = {"reasons": {HOSTILE: "never changes"}, "interpolated": True}
     failed = {"name": "sub-07_task-nap", "eeg": "nap.vhdr", "bold": "nap.nii", "pairing": "same run", "files": {}}

@@ -96,6 +96,19 @@ def test_the_correction_of_the_gradient_artefact_is_told_where_there_was_one(bef
     assert "around it [@allen2000]. Log power" in methods_text(before)
 
 
+def test_loops_of_carbon_wire_and_adaptive_noise_cancellation_are_told_where_they_were_used(before):
+    before["recordings"] = [{"name": "sub-01", "gradient": {"corrected": True}, "wires": {"corrected": False}}]
+    text = methods_text(before)
+    assert "carbon wire" not in text
+    assert "adaptive noise cancellation" not in text
+    before["recordings"][0]["wires"] = {"corrected": True}
+    before["settings"]["gradient"]["adaptive_noise_cancellation"] = True
+    text = methods_text(before)
+    assert "windows of 20 s that fade into one another [@vandermeer2016; @masterton2007]" in text
+    assert "removed by adaptive noise cancellation [@allen2000; @widrow1975]." in text
+    assert keys_of(bibliography(text)) == cited_in(text)
+
+
 def test_bad_channels_are_told_where_they_were_interpolated(before):
     before["recordings"] = [
         {"name": "sub-01", "bad_channels": {"reasons": {"T7": "never changes"}, "interpolated": False}}

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.bids.recordings import Status
-from bids_eeg2fmri.reports.eeg import describe_artefact, describe_bad_channels, describe_eeg, describe_pulse
+from bids_eeg2fmri.reports.eeg import (
+    describe_artefact,
+    describe_bad_channels,
+    describe_eeg,
+    describe_pulse,
+    describe_wires,
+)
 from bids_eeg2fmri.reports.maps import draw_glass_brain
 from bids_eeg2fmri.reports.methods import bibliography, methods_text
 from bids_eeg2fmri.reports.participant import participant_report
@@ -383,6 +389,39 @@ def test_what_became_of_the_pulse_artefact_is_told():
     assert describe_pulse(clean | {"ratio": None}) == "not looked for: 373 heartbeats by the EEG itself are too few"
     nothing = {"source": "", "n_beats": 0, "ratio": None, "corrected": False, "locked_uv": [], "reason": "ECG: a clock"}
     assert describe_pulse(nothing) == "not looked for, as no heartbeats were found (ECG: a clock)"
+
+
+def test_the_alpha_that_a_correction_left_is_told_if_there_was_any():
+    found = {
+        "source": "ECG",
+        "n_beats": 373,
+        "ratio": 1.69,
+        "corrected": True,
+        "locked_uv": [23.6, 0.1],
+        "alpha": 0.973,
+    }
+    assert describe_pulse(found).endswith("0.1 µV after; the alpha rhythm has 97 % of its power left")
+    assert describe_pulse(found | {"alpha": None}).endswith("0.1 µV after")
+
+
+def test_what_loops_of_carbon_wire_told_is_told():
+    found = {"loops": ["CWL1", "CWL2"], "left_out": {"CWL3": "never changes"}, "explained": 0.61, "corrected": True,
+             "size_uv": [25.2, 12.3], "alpha": 1.004}  # fmt: skip
+    assert describe_wires(found) == (
+        "regressed, by 2 carbon-wire loops (CWL1, CWL2); EEG of 25.2 µV before, 12.3 µV after; the alpha rhythm has 100 % of its "
+        "power left; CWL3 left out: it never changes"
+    )
+    noise = found | {"corrected": False, "explained": -0.001, "left_out": {}}
+    assert describe_wires(noise) == (
+        "none to speak of, by 2 carbon-wire loops (CWL1, CWL2): they foretell 0.0 % of the EEG; it was left as it is"
+    )
+    dead = found | {"corrected": False, "explained": None, "loops": []}
+    assert describe_wires(dead) == "not looked for: no carbon-wire loop that works; CWL3 left out: it never changes"
+    assert describe_wires(dead | {"loops": ["CWL1"]}).startswith("not looked for: less than a minute of EEG")
+    freqs = np.arange(2.0, 41.0)
+    spectrum = {"freqs_hz": freqs, "channels": ["Cz"], "mean_db": [-110 - freqs / 10], "positions_m": [None]}
+    assert dict(describe_eeg(spectrum, wires=found))["Motion of the head"] == describe_wires(found)
+    assert "Motion of the head" not in dict(describe_eeg(spectrum))
 
 
 def test_bad_channels_are_told_with_reasons():

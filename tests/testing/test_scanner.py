@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bids_eeg2fmri.testing.scanner import FINE_SFREQ, gradient_artifact, gradient_waveforms
+from bids_eeg2fmri.testing.scanner import FINE_SFREQ, gradient_artifact, gradient_waveforms, head_jerks, wire_loops
 
 
 def sample(**changes):
@@ -50,3 +50,26 @@ def test_the_clocks_need_not_run_together():
     later = drifting[0, 6000 + 7 * 3003 : 6000 + 7 * 3003 + 3000]
     assert np.corrcoef(first, last)[0, 1] < 0.5
     assert np.corrcoef(first, later)[0, 1] > 0.95
+
+
+def test_a_head_jerks_some_times_a_minute_slowly_and_lies_still_between():
+    turns = head_jerks(np.arange(60_000) / 200, peak_v=1e-4, rng=np.random.default_rng(0))
+    assert turns.shape == (3, 60_000)
+    assert np.abs(turns).max() == pytest.approx(1e-4)
+    moves = np.abs(turns).any(0)
+    assert 0.05 < moves.mean() < 0.3
+    assert 10 < np.count_nonzero(np.diff(moves.astype(int)) == 1) < 60
+    power = np.abs(np.fft.rfft(turns)) ** 2
+    assert power[:, np.fft.rfftfreq(60_000, 1 / 200) > 12].sum() < 0.02 * power.sum()
+
+
+def test_a_head_has_no_time_to_jerk_in_two_seconds():
+    assert not head_jerks(np.arange(400) / 200, peak_v=1e-4, rng=np.random.default_rng(0)).any()
+
+
+def test_loops_see_turns_and_hold_a_little_noise_of_their_own():
+    turns = 1e-4 * np.random.default_rng(1).standard_normal((3, 5000))
+    loops = wire_loops(turns, 5, np.random.default_rng(2))
+    rest = loops - loops @ np.linalg.pinv(turns) @ turns
+    assert rest.std() == pytest.approx(2e-6, rel=0.05)
+    assert loops.std() > 5e-5

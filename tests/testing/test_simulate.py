@@ -80,6 +80,28 @@ def test_the_heart_beats_where_the_truth_says_and_its_rate_wanders(simulated):
     assert 2 < rate.std() < 9
 
 
+def test_loops_of_carbon_wire_see_how_the_head_turns_and_nothing_else(simulated, tmp_path):
+    import mne
+
+    options = ["--participants", "1", "--tasks", "rest", "--duration", "60", "--channels", "9", "--grid", "8", "9", "7",
+               "--tr", "1.5", "--sfreq", "500", "--seed", "3"]  # fmt: skip
+    main([str(tmp_path / "moving"), *options, "--motion", "200", "--wires", "2"])
+    still, moving = (path / "sub-01/eeg/sub-01_task-rest_eeg.vhdr" for path in (simulated[0], tmp_path / "moving"))
+    table = pd.read_csv(moving.with_name("sub-01_task-rest_channels.tsv"), sep="\t")
+    assert list(table.name[-3:]) == ["ECG", "CWL1", "CWL2"]
+    assert list(table.type[-3:]) == ["ECG", "MISC", "MISC"]
+    before, after = (mne.io.read_raw_brainvision(path, verbose="error").get_data() for path in (still, moving))
+    np.testing.assert_array_equal(after[8], before[8])  # the ECG
+    # What is new in the EEG is what the head induced: three ways to turn, that loops see as well.
+    added, loops = after[:8] - before[:8], after[9:]
+    variance = np.linalg.svd(added, compute_uv=False) ** 2
+    assert variance[:3].sum() > 0.99 * variance.sum()
+    assert np.abs(added).max() > 50e-6
+    foretold = added @ np.linalg.pinv(loops) @ loops
+    assert 1 - (added - foretold).var() / added.var() > 0.5
+    assert np.abs(np.corrcoef(before[:8], loops)[:8, 8:]).max() < 0.2
+
+
 def test_without_coupling_there_is_no_truth_to_find(tmp_path):
     truth = simulate_dataset(tmp_path / "null", replace(SMALL, coupling=0.0))
     table = pd.read_csv(truth / "sub-01_task-rest_truth.tsv", sep="\t")
@@ -101,6 +123,7 @@ def test_a_folder_that_holds_something_is_not_written_to(tmp_path):
         ({"sfreq": 50.0}, "sfreq: at least 125 Hz"),
         ({"lead_s": 90.0}, "lead_s: from 0 to 30 s"),
         ({"group_effect": 2.0}, "group_effect: from 0 to 1"),
+        ({"n_wires": -1}, "n_wires: 0 or more"),
     ],
 )
 def test_what_can_not_be_simulated_is_told(change, message):

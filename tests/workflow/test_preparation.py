@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import nibabel as nib
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.bold.grid import Grid
-from bids_eeg2fmri.config import AlignmentSettings, GradientSettings, PulseSettings, Settings
+from bids_eeg2fmri.config import AlignmentSettings, GradientSettings, PulseSettings, Settings, WireSettings
 from bids_eeg2fmri.eeg.alignment import Scan, align_from
 from bids_eeg2fmri.errors import AlignmentError, InputDataError
 from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
@@ -255,6 +256,84 @@ def test_the_artefact_stays_where_it_is_said_to(from_the_scanner):
     more = np.median(as_it_is.spectrum.power - corrected.spectrum.power, axis=(0, 1))
     assert more.max() > 15  # at the slices
     assert more.min() < 3  # between them
+
+
+def test_what_loops_of_carbon_wire_saw_goes_and_is_told(tmp_path, caplog):
+    common = {
+        "n_participants": 1,
+        "tasks": ("rest",),
+        "duration_s": 90.0,
+        "n_channels": 12,
+        "grid": (12, 14, 11),
+        "lead_s": 14.3,
+    }
+    moving = {"motion_uv": 300.0, "n_wires": 3}
+    planned = {}
+    for name, options in {"moving": moving, "still": {}}.items():
+        simulate_dataset(tmp_path / name, Simulation(**common, **options))
+        [planned[name]] = plan_participant(tmp_path / name, "01")
+    with caplog.at_level("INFO"):
+        regressed, still = (prepare(planned[name], SAMPLING, Settings()) for name in ("moving", "still"))
+    left = prepare(planned["moving"], SAMPLING, Settings(wires=WireSettings(correct="never")))
+    assert regressed.wires.loops == ("CWL1", "CWL2", "CWL3")
+    assert regressed.wires.corrected
+    assert (left.wires, still.wires) == (None, None)
+    assert "motion that 3 carbon-wire loops saw regressed; EEG of" in caplog.text
+    assert regressed.spectrum.channels == left.spectrum.channels == still.spectrum.channels
+    away, away_left = (np.abs(of.spectrum.power - still.spectrum.power).mean() for of in (regressed, left))
+    assert 3 * away < away_left  # dB
+
+
+@pytest.fixture
+def without_bold(from_the_scanner, tmp_path):
+    """Plan the recording of the scanner whose BOLD is gone; markers too, if asked for."""
+
+    def plan(*, name="raw", markers=True):
+        dataset = tmp_path / "dataset"
+        shutil.copytree(from_the_scanner[name].recording.eeg.parents[2], dataset)
+        shutil.rmtree(dataset / "sub-01/func")
+        if not markers:
+            without_markers(dataset)
+        [planned] = plan_participant(dataset, "01")
+        return planned
+
+    return plan
+
+
+@pytest.mark.parametrize(("markers", "by"), [(True, "regular markers"), (False, "the artefact of gradients")])
+def test_eeg_of_the_scanner_without_bold_is_cleaned_too(markers, by, without_bold, from_the_scanner, caplog):
+    with caplog.at_level("INFO"):
+        p = prepare(without_bold(markers=markers), SAMPLING, Settings())
+    assert re.search(rf"75 volumes without BOLD from 14\.30. s on, told by {by}", caplog.text)
+    assert "repeats itself" not in caplog.text
+    assert p.alignment is None
+    assert p.gradient.corrected
+    assert p.gradient.n_volumes == 75
+    assert p.pulse.corrected
+    assert p.pulse.source == "ECG"
+    paired = prepare(from_the_scanner["raw"], SAMPLING, Settings())
+    for of in (np.median, np.std):
+        np.testing.assert_allclose(
+            of(p.spectrum.power, axis=(0, 1)), of(paired.spectrum.power, axis=(0, 1)), atol=1.5
+        )  # dB
+
+
+def test_an_artefact_that_nobody_can_tell_the_volumes_of_is_told(without_bold, caplog):
+    planned = without_bold(markers=False)
+    p = prepare(planned, replace(SAMPLING, tr_s=2.7), Settings())
+    assert "the EEG repeats itself as an artefact of gradients does, which could not be removed" in caplog.text
+    assert p.gradient is None
+    caplog.clear()
+    prepare(planned, replace(SAMPLING, tr_s=2.7), Settings(gradient=GradientSettings(correct="never")))
+    assert not caplog.records
+
+
+def test_clean_eeg_without_bold_is_left_alone(without_bold, caplog):
+    with caplog.at_level("INFO"):
+        p = prepare(without_bold(name="clean"), SAMPLING, Settings())
+    assert (p.gradient, p.wires, p.pulse) == (None, None, None)
+    assert "volumes without BOLD" not in caplog.text
+    assert "repeats itself" not in caplog.text
 
 
 def break_channels(dataset, rewrite_eeg, *, positions=True):

@@ -30,13 +30,16 @@ TYPES = {
 
 # What names tell where types are missing or wrong. An EEG electrode has none of these words.
 ECG = re.compile(r"(?<![a-z])(ecg|ekg)", re.IGNORECASE)
+# Loops of carbon wire, which see how the head moves in the scanner's field.
+LOOP = re.compile(r"^(cwl|cw[-_ ]?\d|carbon|loop)", re.IGNORECASE)
 BY_NAME = (
     (ECG, "ecg"),
     (re.compile(r"(?<![a-z])[hvlr]?eog|^eye", re.IGNORECASE), "eog"),
     (re.compile(r"(?<![a-z])emg", re.IGNORECASE), "emg"),
     (re.compile(r"^(status|trig(ger)?|stim|sti|markers?|sync)([-_ ]?\d+)?$", re.IGNORECASE), "stim"),
-    # Carbon-wire loops and what else hangs on the amplifiers of simultaneous recordings.
-    (re.compile(r"^(cwl|cw\d|loop|acc|[xyz][-_ ]?acc|accel|gyr|motion|mot\d)", re.IGNORECASE), "misc"),
+    (LOOP, "misc"),
+    # What else hangs on the amplifiers of simultaneous recordings.
+    (re.compile(r"^(acc|[xyz][-_ ]?acc|accel|gyr|motion|mot\d)", re.IGNORECASE), "misc"),
     (re.compile(r"^(gsr|eda|scr|resp|ppg|pleth|pulse|spo2|photo|audio|temp$|aux)", re.IGNORECASE), "misc"),
 )
 

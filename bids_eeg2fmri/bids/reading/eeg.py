@@ -9,7 +9,7 @@ import mne
 import numpy as np
 
 from bids_eeg2fmri.bids.reading.brainvision import read_brainvision_markers
-from bids_eeg2fmri.bids.reading.channels import compare_counts, correct_by_name, describe_channels
+from bids_eeg2fmri.bids.reading.channels import LOOP, compare_counts, correct_by_name, describe_channels
 from bids_eeg2fmri.bids.reading.electrodes import read_positions
 from bids_eeg2fmri.bids.reading.events import read_event_markers
 from bids_eeg2fmri.bids.reading.files import warn_once
@@ -68,6 +68,12 @@ class Eeg:
         """The first ECG channel that is not marked as bad."""
         picks = mne.pick_types(self.raw.info, ecg=True, exclude="bads")
         return self.raw.ch_names[picks[0]] if len(picks) else None
+
+    @property
+    def loops(self) -> list[str]:
+        """Loops of carbon wire that are not marked as bad, told by their names."""
+        picks = mne.pick_types(self.raw.info, misc=True, exclude="bads")
+        return [self.raw.ch_names[pick] for pick in picks if LOOP.search(self.raw.ch_names[pick])]
 
     @property
     def duration_s(self) -> float:

@@ -11,7 +11,7 @@ import pandas as pd
 import pybv
 import pytest
 
-from bids_eeg2fmri.bids.reading import channel_positions, read_eeg
+from bids_eeg2fmri.bids.reading import Eeg, channel_positions, read_eeg
 from bids_eeg2fmri.bids.reading.channels import correct_by_name, describe_channels
 from bids_eeg2fmri.bids.reading.tables import read_table
 from bids_eeg2fmri.bids.recordings import Recording
@@ -158,6 +158,15 @@ def test_without_a_table_names_tell(dataset, caplog):
     raw = read(dataset(names=names))
     assert raw.get_channel_types() == ["eeg", "ecg", "eog", "eog", "emg", "misc", "misc", "stim", "misc", "eeg"]
     assert not caplog.records
+
+
+def test_loops_of_carbon_wire_are_told_by_their_names_if_they_are_not_bad(dataset):
+    names = ("Fp1", "CWL1", "cw_2", "Loop3", "CarbonWire4", "CWL5", "CP5", "AUX1")
+    types = ("EEG", "EEG", "MISC", "MISC", "EEG", "MISC", "EEG", "MISC")
+    rows = [f"{name}\t{kind}\t{'bad' if name == 'CWL5' else 'good'}" for name, kind in zip(names, types, strict=True)]
+    eeg = Eeg(read(dataset({CHANNELS: table(*rows)}, names=names)), {})
+    assert eeg.loops == ["CWL1", "cw_2", "Loop3", "CarbonWire4"]
+    assert eeg.channels == ["Fp1", "CP5"]
 
 
 @pytest.mark.parametrize("kind", ["EEG", "MISC"])
