@@ -228,7 +228,11 @@ def _add_pictures(
         entry |= {
             "extent": "full" if in_full else "brief" if in_brief else "none",
             "quality": eeg.describe_eeg(
-                entry["spectrum"], entry.get("gradient"), entry.get("pulse"), entry.get("bad_channels")
+                entry["spectrum"],
+                entry.get("gradient"),
+                entry.get("pulse"),
+                entry.get("bad_channels"),
+                entry.get("montage"),
             )
             if entry["spectrum"]
             else [],

@@ -15,7 +15,7 @@ from bids_eeg2fmri.windows import make_windows
 from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Sampling, on_common_ground, prepare
 
-SAMPLING = Sampling.by_settings(Settings().spectrum, Settings().window.step_s)
+SAMPLING = Sampling.by_settings(Settings())
 
 
 @pytest.fixture
