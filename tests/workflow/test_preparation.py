@@ -280,7 +280,9 @@ def rename_channels(dataset, name_of):
         (folder / "sub-01_task-rest_eeg.vhdr", r"^(Ch\d+=)(\w+)"),
         (folder / "sub-01_task-rest_channels.tsv", r"^()(\w+)(?=\tEEG)"),
     ):
-        text = re.sub(pattern, lambda found: found[1] + name_of.get(found[2], found[2]), path.read_text(), flags=re.MULTILINE)
+        text = re.sub(
+            pattern, lambda found: found[1] + name_of.get(found[2], found[2]), path.read_text(), flags=re.MULTILINE
+        )
         path.write_text(text)
 
 
@@ -316,7 +318,9 @@ def test_bad_channels_at_no_known_place_are_left_out_unless_a_model_asks_for_the
     assert len(p.spectrum.channels) == len(p.positions) == 8
     assert not {"E5", "E6", "E7"} & set(p.spectrum.channels)
     assert p.montage.unplaced == tuple(f"E{number}" for number in range(1, 12))
-    with pytest.raises(ModelError, match=r"expects 2 channels, 1 of them not found here: E6; nothing tells where E6 would be"):
+    with pytest.raises(
+        ModelError, match=r"expects 2 channels, 1 of them not found here: E6; nothing tells where E6 would be"
+    ):
         prepare(planned, by_model("E6", "E1"), Settings())
 
 
