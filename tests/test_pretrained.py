@@ -235,7 +235,9 @@ def test_channels_at_no_known_place_can_not_be_those_of_a_model(copy, bundle, ap
     for path in folder.glob("*_space-CapTrak_*"):
         path.unlink()
     line = refused(*apply(dataset, bundle), 65)
-    assert "sub-04_task-rest_eeg.vhdr: the model expects 11 channels, 11 of them not found here: Fp1, Fp2, F3" in line
+    assert (
+        "sub-04_task-rest_eeg.vhdr: the model expects 11 channels, 11 of them missing or bad here: Fp1, Fp2, F3" in line
+    )
     assert (
         "positions of at least 8 good channels are needed, found 0; add electrodes.tsv, or use a model of this" in line
     )

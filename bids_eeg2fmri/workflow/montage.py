@@ -156,7 +156,9 @@ def refuse_poor_fit(recording: Recording, fit: Fit, *, by_model: bool) -> None:
     who = "the model" if by_model else "montage.channels of the settings"
     remedy = "use a model of this montage" if by_model else "name others, or leave the recording out"
     n, missing = len(fit.positions_m), shorten(list(fit.distances_mm), 12)
-    asks = f"{recording.eeg}: {who} expects {n} channels, {len(fit.distances_mm)} of them not found here: {missing}"
+    asks = (
+        f"{recording.eeg}: {who} expects {n} channels, {len(fit.distances_mm)} of them missing or bad here: {missing}"
+    )
     if fit.unplaced:
         raise kind(f"{asks}; nothing tells where {shorten(fit.unplaced, 6)} would be; {remedy}")
     if not fit.is_possible:

@@ -118,7 +118,7 @@ def test_what_is_well_covered_is_not_flagged(planned):
         (
             ("TP9", "TP10", "T8", "P8", "Cz", "Fp1"),
             lambda folder: None,
-            r"expects 6 channels, 5 of them not found here: TP9, TP10, T8, P8, Cz; expected an electrode within 40 mm of at "
+            r"expects 6 channels, 5 of them missing or bad here: TP9, TP10, T8, P8, Cz; expected an electrode within 40 mm of at "
             r"least half of the 6, found one for 1; use a model of this montage",
         ),
         (
@@ -129,7 +129,7 @@ def test_what_is_well_covered_is_not_flagged(planned):
         (
             ("Fp1", "Fp1-F7", "E17"),
             lambda folder: None,
-            r"2 of them not found here: Fp1-F7, E17; nothing tells where Fp1-F7, E17 w",
+            r"2 of them missing or bad here: Fp1-F7, E17; nothing tells where Fp1-F7, E17 w",
         ),
     ],
     ids=["half is far", "too few electrodes", "no place"],

@@ -319,7 +319,7 @@ def test_bad_channels_at_no_known_place_are_left_out_unless_a_model_asks_for_the
     assert not {"E5", "E6", "E7"} & set(p.spectrum.channels)
     assert p.montage.unplaced == tuple(f"E{number}" for number in range(1, 12))
     with pytest.raises(
-        ModelError, match=r"expects 2 channels, 1 of them not found here: E6; nothing tells where E6 would be"
+        ModelError, match=r"expects 2 channels, 1 of them missing or bad here: E6; nothing tells where E6 would be"
     ):
         prepare(planned, by_model("E6", "E1"), Settings())
 
