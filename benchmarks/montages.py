@@ -8,6 +8,7 @@ r under the model's own.
 """
 
 import argparse
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.config import EvaluationSettings, Settings
 from bids_eeg2fmri.eeg.spectrum import relative_to_mean
 from bids_eeg2fmri.errors import ModelError
-from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
+from bids_eeg2fmri.testing.simulate import CAP, Simulation, simulate_dataset
 from bids_eeg2fmri.training.engine import start_engine
 from bids_eeg2fmri.workflow.account import Task
 from bids_eeg2fmri.workflow.participant import process_participant
@@ -31,15 +32,26 @@ from bids_eeg2fmri.workflow.training import train_on_all
 TRAINED = {"63 + ECG": (64, "usual"), "31 + ECG": (32, "usual"), "31 others + ECG": (32, "between")}
 # Nobody trains with these: the 19 of the 10-20 system, and 11 of them that leave the temples and the middle out.
 APPLIED = TRAINED | {"19 + ECG": (20, "usual"), "11 + ECG": (12, "usual")}
+# What a montage is worth: every electrode under the name of another one.
+SHUFFLED = "31 + ECG, shuffled"
 SETTINGS = Settings(evaluation=EvaluationSettings(n_shifts=100, n_surrogates=19))
 
 
 def simulate(folder: Path, cap: str, *, n_participants: int, seed: int) -> list[str]:
     """Simulate people who wear a cap; give their labels."""
-    n_channels, kind = APPLIED[cap]
+    n_channels, kind = APPLIED["31 + ECG" if cap == SHUFFLED else cap]
     options = {"n_channels": n_channels, "cap": kind, "tasks": ("rest",), "grid": (20, 24, 19), "seed": seed}
     simulate_dataset(folder, Simulation(n_participants, **options))
+    if cap == SHUFFLED:
+        for path in [*folder.rglob("*_eeg.vhdr"), *folder.rglob("*_electrodes.tsv")]:
+            path.unlink() if path.suffix == ".tsv" else shuffle_names(path)
     return [f"{i + 1:02d}" for i in range(n_participants)]
+
+
+def shuffle_names(header: Path) -> None:
+    others = dict(zip(CAP, np.random.default_rng(0).permutation(CAP), strict=True))
+    text = header.read_text()
+    header.write_text(re.sub(r"^(Ch\d+=)(\w+)", lambda ch: ch[1] + others.get(ch[2], ch[2]), text, flags=re.MULTILINE))
 
 
 def train(dataset: Path, subjects: list[str], bundle: Path) -> None:
@@ -75,12 +87,9 @@ def main() -> None:
     start_engine(seed=options.seed, n_cpus=1, device="cpu")
     work = Path(tempfile.mkdtemp(prefix="montages_"))
     people = {}
-    for i, cap in enumerate(APPLIED):
+    for i, cap in enumerate([*APPLIED, SHUFFLED]):
         folder = work / f"people_{i}"
-        people[cap] = (
-            folder,
-            simulate(folder, cap, n_participants=options.applied_to, seed=options.seed + 1000),
-        )
+        people[cap] = folder, simulate(folder, cap, n_participants=options.applied_to, seed=options.seed + 1000)
     print("| model of | people with | interpolated | covered % | farthest mm | r | of its own % |")
     print("|---|---|---|---|---|---|---|")
     for i, of in enumerate(TRAINED):
