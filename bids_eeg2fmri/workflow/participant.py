@@ -350,7 +350,7 @@ def _sampling_of(synthesizer: Synthesizer) -> Sampling:
         synthesizer.spec.freqs_hz,
         float(card["frame_s"]),
         float(card["step_s"]),
-        wanted=Wanted.of(synthesizer.spec.channels, card.get("positions_m")),
+        wanted=Wanted.of(synthesizer.spec.channels, card["positions_m"]),
         lags_s=synthesizer.spec.lags_s,
         tr_s=float(card["tr_s"]),
     )
