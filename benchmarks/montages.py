@@ -1,6 +1,6 @@
 """Does a model trained with one cap work on EEG that was recorded with another?
 
-    python benchmarks/montages.py [--trained-on N] [--applied-to N] [--seed N]
+    python benchmarks/montages.py [--one-peak] [--trained-on N] [--applied-to N] [--seed N]
 
 For each cap a model is trained on the participants of one simulated dataset. The participant level then applies it to other people
 who wore each of the caps: their brains and BOLD are the same under all of them. What is compared is r under another cap with
@@ -37,11 +37,11 @@ SHUFFLED = "31 + ECG, shuffled"
 SETTINGS = Settings(evaluation=EvaluationSettings(n_shifts=100, n_surrogates=19))
 
 
-def simulate(folder: Path, cap: str, *, n_participants: int, seed: int) -> list[str]:
+def simulate(folder: Path, cap: str, *, n_participants: int, seed: int, one_peak: bool) -> list[str]:
     """Simulate people who wear a cap; give their labels."""
     n_channels, kind = APPLIED["31 + ECG" if cap == SHUFFLED else cap]
     options = {"n_channels": n_channels, "cap": kind, "tasks": ("rest",), "grid": (20, 24, 19), "seed": seed}
-    simulate_dataset(folder, Simulation(n_participants, **options))
+    simulate_dataset(folder, Simulation(n_participants, one_peak=one_peak, **options))
     if cap == SHUFFLED:
         for path in [*folder.rglob("*_eeg.vhdr"), *folder.rglob("*_electrodes.tsv")]:
             path.unlink() if path.suffix == ".tsv" else shuffle_names(path)
@@ -80,6 +80,7 @@ def apply(dataset: Path, subjects: list[str], output: Path, bundle: Path) -> tup
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--one-peak", action="store_true", help="nothing but their place tells rhythms apart")
     parser.add_argument("--trained-on", type=int, default=4)
     parser.add_argument("--applied-to", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
@@ -89,12 +90,18 @@ def main() -> None:
     people = {}
     for i, cap in enumerate([*APPLIED, SHUFFLED]):
         folder = work / f"people_{i}"
-        people[cap] = folder, simulate(folder, cap, n_participants=options.applied_to, seed=options.seed + 1000)
+        people[cap] = (
+            folder,
+            simulate(
+                folder, cap, n_participants=options.applied_to, seed=options.seed + 1000, one_peak=options.one_peak
+            ),
+        )
     print("| model of | people with | interpolated | covered % | farthest mm | r | of its own % |")
     print("|---|---|---|---|---|---|---|")
     for i, of in enumerate(TRAINED):
         dataset, bundle = work / f"train_{i}", work / f"model_{i}"
-        train(dataset, simulate(dataset, of, n_participants=options.trained_on, seed=options.seed), bundle)
+        wearing = {"n_participants": options.trained_on, "seed": options.seed, "one_peak": options.one_peak}
+        train(dataset, simulate(dataset, of, **wearing), bundle)
         own = np.nan
         for j, cap in sorted(enumerate(people), key=lambda item: item[1] != of):
             r, montage = apply(*people[cap], work / f"applied_{i}_{j}", bundle)

@@ -80,6 +80,8 @@ class Simulation:
         Channels of the EEG file, ECG included.
     cap : str
         Which electrodes come first: those of a "usual" cap, or those "between" them.
+    one_peak : bool
+        All rhythms have the frequency of alpha: nothing but their place on the scalp tells them apart.
     grid : tuple of int
         Voxels along x, y, z; they span the brain, so the grid sets the resolution.
     coupling : float
@@ -106,6 +108,7 @@ class Simulation:
     sfreq: float = 250.0
     n_channels: int = 32
     cap: str = "usual"
+    one_peak: bool = False
     grid: tuple[int, int, int] = (32, 38, 30)
     tr_s: float = 2.0
     coupling: float = 1.0
@@ -280,7 +283,8 @@ def _simulate_eeg(simulation, person, head, latents, rng) -> tuple[np.ndarray, n
     for rhythm, latent in zip(RHYTHMS, latents, strict=True):
         # Power follows exp(latent): one standard deviation is 4.3 dB.
         modulation = np.exp(0.5 * np.interp(times, slow, latent))
-        peak = rhythm.peak_hz + person.rhythm_shift_hz * rhythm.peak_hz / 10
+        peak = RHYTHMS[0].peak_hz if simulation.one_peak else rhythm.peak_hz
+        peak *= 1 + person.rhythm_shift_hz / 10
         band = np.exp(-0.5 * ((freqs - peak) / (0.1 * peak)) ** 2)
         for electrode in rhythm.electrodes:
             carrier = np.fft.irfft(np.fft.rfft(rng.standard_normal(n)) * band, n)
@@ -756,6 +760,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--sfreq", type=float, default=default.sfreq, help="of the EEG, in Hz")
     parser.add_argument("--channels", type=int, dest="n_channels", default=default.n_channels, help="ECG included")
     parser.add_argument("--cap", choices=CAPS, default=default.cap, help="which electrodes come first")
+    parser.add_argument("--one-peak", action="store_true", help="all rhythms have the frequency of alpha")
     parser.add_argument("--grid", type=int, nargs=3, default=list(default.grid), metavar=("X", "Y", "Z"))
     parser.add_argument("--tr", type=float, dest="tr_s", default=default.tr_s, help="in s")
     parser.add_argument("--coupling", type=float, default=default.coupling, help="0: EEG and BOLD share nothing")
