@@ -18,8 +18,8 @@ RADIUS_MM = 90.0
 # From where the names put the typical electrode. Caps that were measured, or are those of other templates, differ by 10 to 20 mm
 # in the head frame; coordinates of an MRI, or around the center of a sphere, by 35 to 45, turned ones by more than 100.
 FARTHEST_FROM_NAME_MM = 30.0
-# Named electrodes that it takes to doubt the rest of a table.
-FEWEST_NAMED = 4
+# Electrodes that it takes to doubt the rest of a table, or to tell a common reference.
+FEWEST = 4
 
 # Electrodes that have been renamed.
 _RENAMED = {"T3": "T7", "T4": "T8", "T5": "P7", "T6": "P8"}
@@ -87,7 +87,7 @@ def find_electrodes(names: Sequence[str]) -> dict[str, str]:
     """
     parts = {name: _parts(name) for name in names}
     seconds = [part[1] for part in parts.values() if len(part) == 2]
-    shared = {second for second in seconds if 2 * seconds.count(second) > max(len(names), FEWEST_NAMED)}
+    shared = {second for second in seconds if 2 * seconds.count(second) > max(len(names), FEWEST)}
     counted = any(_COUNTED_ALONE.fullmatch(part[0]) for part in parts.values() if part)
     electrodes = {}
     for name, (first, *rest) in ((name, part) for name, part in parts.items() if part):
@@ -132,9 +132,9 @@ def place_channels(names: Sequence[str], measured_m: Sequence[Position]) -> Plac
         remark = (
             f"{len(known) - len(good)} of {len(known)} are not on a head (up to {farthest_mm:.3g} mm from its center)"
         )
-    elif len(good) > 1 and max(np.ptp(list(good.values()), axis=0)) < NEAREST_M:
+    elif len(good) >= FEWEST and max(np.ptp(list(good.values()), axis=0)) < NEAREST_M:
         remark = f"all {len(good)} are at nearly the same place"
-    elif len(both) >= FEWEST_NAMED:
+    elif len(both) >= FEWEST:
         off_mm = float(np.median([distance_mm(good[name], named[name]) for name in both]))
         if off_mm > FARTHEST_FROM_NAME_MM:
             remark = f"they are {off_mm:.0f} mm from where their names are"

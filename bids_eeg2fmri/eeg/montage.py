@@ -9,8 +9,8 @@ from bids_eeg2fmri.eeg.bad_channels import FEWEST_AROUND, interpolate
 from bids_eeg2fmri.eeg.downsampling import Signals
 from bids_eeg2fmri.eeg.electrodes import Position, distance_mm, find_electrodes, is_between_electrodes, place_of
 
-# A channel is covered if an electrode is as near. In simulated EEG (benchmarks/interpolation.py) what is interpolated from so far has
-# r = 0.87 or more with what is there, in the median; beyond 40 mm r falls to 0.8, beyond 50 to 0.65.
+# A channel is covered if an electrode is as near. In simulated EEG (benchmarks/interpolation.py) what is interpolated from so far
+# has r = 0.87 or more with what is there, in the median; beyond 40 mm r falls to 0.8, beyond 50 to 0.65.
 COVERED_MM = 40.0
 # Shares of the channels that are covered: below the first, results are flagged; below the second, there are none.
 WELL_COVERED, LEAST_COVERED = 0.9, 0.5
