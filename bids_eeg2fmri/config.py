@@ -119,6 +119,19 @@ class BadChannelSettings:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class MontageSettings:
+    """``[montage]``: EEG channels that every recording is brought to, by interpolation where it lacks them.
+
+    Attributes
+    ----------
+    channels : tuple of str
+        Names of the 10-05 system, or of the recordings; empty takes each recording's own.
+    """
+
+    channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, config=_STRICT)
 class SpectrumSettings:
     """``[spectrum]``: power of the EEG.
 
@@ -280,6 +293,7 @@ class Settings:
     wires: WireSettings = WireSettings()
     pulse: PulseSettings = PulseSettings()
     bad_channels: BadChannelSettings = BadChannelSettings()
+    montage: MontageSettings = MontageSettings()
     spectrum: SpectrumSettings = SpectrumSettings()
     window: WindowSettings = WindowSettings()
     bold: BoldSettings = BoldSettings()
@@ -339,6 +353,10 @@ def load_settings(path: Path | None, overrides: dict[str, dict[str, Any]] | None
         raise UsageError(
             f"{name}: spectrum.highest_hz: expected at least one spectrum.spacing_hz above spectrum.lowest_hz"
         )
+    channels = [channel.casefold() for channel in settings.montage.channels]
+    if len(set(channels)) < len(channels):
+        twice = next(one for one in settings.montage.channels if channels.count(one.casefold()) > 1)
+        raise UsageError(f"{name}: montage.channels: expected every channel once, found {twice} more often")
     if settings.window.step_s > settings.window.span_s:
         raise UsageError(f"{name}: window.step_s: expected no more than window.span_s")
     return settings

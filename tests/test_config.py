@@ -43,7 +43,7 @@ def test_settings_can_not_be_changed():
         (
             "zzz = 3",
             "mine.toml: zzz: there is no such setting; known here: pairs, alignment, gradient, wires, pulse, "
-            "bad_channels, spectrum, window, bold, regions, training, evaluation, output",
+            "bad_channels, montage, spectrum, window, bold, regions, training, evaluation, output",
         ),
         (
             "[training]\nmax_epochs = 0",
@@ -58,6 +58,10 @@ def test_settings_can_not_be_changed():
         ("[training]\nmax_epochs = nan", "mine.toml: training.max_epochs: "),
         ("[bold]\ndrift_period_s = nan", "mine.toml: bold.drift_period_s: "),
         ("[window]\nstep_s = 19.0", "mine.toml: window.step_s: "),
+        (
+            "[montage]\nchannels = ['Fp1', 'Cz', 'CZ']",
+            "mine.toml: montage.channels: expected every channel once, found Cz more often",
+        ),
     ],
 )
 @pytest.mark.parametrize(

@@ -150,14 +150,97 @@ def test_a_bundle_of_a_newer_version_is_told(dataset, bundle, apply, tmp_path):
     assert "expected a bundle of format 1 or older, found 9; update bids_eeg2fmri" in line
 
 
-def test_a_bundle_of_another_montage_is_told_with_what_is_missing(copy, bundle, apply):
+def keep_channels(dataset, subject, kept):
+    """Leave the other EEG channels in the file, as something else than EEG."""
+    for path in (dataset / f"sub-{subject}/eeg").glob("*_channels.tsv"):
+        table = pd.read_csv(path, sep="\t")
+        table.loc[(table.type == "EEG") & ~table.name.isin(kept), "type"] = "MISC"
+        table.to_csv(path, sep="\t", index=False)
+
+
+@pytest.fixture(scope="module")
+def large_cap(tmp_path_factory):
+    """One participant with EEG alone, of 63 electrodes."""
+    from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
+
+    path = tmp_path_factory.mktemp("large") / "dataset"
+    options = {"tasks": ("rest",), "duration_s": 200.0, "n_channels": 64, "grid": (12, 14, 11), "seed": 5}
+    simulate_dataset(path, Simulation(n_participants=0, n_eeg_only=1, **options))
+    return path
+
+
+def test_a_model_says_much_the_same_of_other_electrodes_of_the_same_head(
+    large_cap, bundle, app, settings_file, tmp_path, participant_run
+):
+    """None of the model's electrodes is among the others; brain, noise and time are the same."""
+    asked = json.loads((bundle / "card.json").read_text())["channels"]
+    names = pd.read_csv(next(large_cap.rglob("*_channels.tsv")), sep="\t").query("type == 'EEG'").name
+    series = {}
+    for kind, kept in {"own": asked, "others": set(names) - set(asked), "by name": set(names) - set(asked)}.items():
+        dataset = shutil.copytree(large_cap, tmp_path / kind / "dataset")
+        keep_channels(dataset, "01", kept)
+        if kind == "by name":
+            for path in dataset.rglob("*_space-CapTrak_*"):
+                path.unlink()
+        output = tmp_path / kind / "out"
+        result = app(dataset, output, "participant", "--model", bundle, "--config-file", settings_file)
+        assert result.code == 0, result.err
+        data = nib.load(series_of(output, "01")).get_fdata()
+        table = pd.read_csv(series_of(output, "01").with_name("sub-01_task-rest_desc-synth_timeseries.tsv"), sep="\t")
+        mask = nib.load(bundle / "mask.nii.gz").get_fdata() > 0
+        series[kind] = data[mask][:, table.synthesized]
+    own, others, by_name = (np.ravel(of - of.mean(1, keepdims=True)) for of in series.values())
+    assert np.corrcoef(own, others)[0, 1] > 0.7
+    assert np.std(others) == pytest.approx(np.std(own), rel=0.5)
+    np.testing.assert_allclose(by_name, others, atol=0.05 * np.std(others))
+    summary = json.loads((tmp_path / "others/out/sub-01/sub-01_summary.json").read_text())
+    montage = summary["recordings"][0]["montage"]
+    assert (len(montage["distances_mm"]), montage["n_measured"], montage["covered"]) == (11, 52, 1.0)
+    sidecar = json.loads(
+        series_of(tmp_path / "others/out", "01").with_name("sub-01_task-rest_desc-synth_bold.json").read_text()
+    )
+    assert sidecar["Montage"]["Interpolated"] == asked
+    assert "Warning" not in sidecar["Montage"]
+
+
+def test_too_little_of_the_head_is_told_wherever_the_result_is(copy, bundle, apply):
     dataset = copy(["04"])
-    for path in (dataset / "sub-04/eeg").iterdir():
-        if path.suffix in (".vhdr", ".tsv"):
-            path.write_text(path.read_text().replace("C3", "X1").replace("O2", "X2"))
+    keep_channels(dataset, "04", ["Fp2", "F3", "F4", "C3", "C4", "P3", "P4", "O1", "O2"])
+    result, output = apply(dataset, bundle)
+    assert result.code == 0, result.err
+    told = "electrodes cover 82 % of the 11 channels that the model asked for"
+    sidecar = json.loads((output / "sub-04/func/sub-04_task-rest_desc-synth_bold.json").read_text())
+    assert sidecar["Montage"]["Interpolated"] == ["Fp1", "F7"]
+    assert sidecar["Montage"]["Warning"].startswith(told)
+    summary = json.loads((output / "sub-04/sub-04_summary.json").read_text())
+    assert summary["recordings"][0]["montage"]["far"] == ["F7", "Fp1"]
+    assert any(told in sentence for sentence in summary["verdict"]["sentences"])
+    page = (output / "sub-04.html").read_text()
+    assert "2 of 11 channels that the model asked for are interpolated from the others" in page
+    assert "no electrode is near to F7, Fp1: take what is synthesized with care" in page
+    assert "were interpolated from its electrodes by spherical splines" in page
+    [log] = (output / "logs").glob("*.log")
+    assert told in log.read_text()
+
+
+def test_channels_at_no_known_place_can_not_be_those_of_a_model(copy, bundle, apply):
+    dataset = copy(["04"])
+    folder = dataset / "sub-04/eeg"
+    names = json.loads((bundle / "card.json").read_text())["channels"]
+    for path in [*folder.glob("*.vhdr"), *folder.glob("*_channels.tsv")]:
+        text = path.read_text()
+        for number, name in enumerate(names, start=1):
+            text = text.replace(f"={name},", f"=E{number},").replace(f"\n{name}\t", f"\nE{number}\t")
+        path.write_text(text)
+    for path in folder.glob("*_space-CapTrak_*"):
+        path.unlink()
     line = refused(*apply(dataset, bundle), 65)
-    assert "sub-04_task-rest_eeg.vhdr: the model expects 11 channels, 2 of them not found here: C3, O2" in line
-    assert "use a model of this montage" in line
+    assert (
+        "sub-04_task-rest_eeg.vhdr: the model expects 11 channels, 11 of them missing or bad here: Fp1, Fp2, F3" in line
+    )
+    assert (
+        "positions of at least 8 good channels are needed, found 0; add electrodes.tsv, or use a model of this" in line
+    )
 
 
 def test_eeg_that_is_shorter_than_a_window_is_told(copy, bundle, apply):

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from bids_eeg2fmri.bids.recordings import shorten
 from bids_eeg2fmri.reports.figures import GREY, INK, Picture, blank, picture
-from bids_eeg2fmri.reports.wording import count, number
+from bids_eeg2fmri.reports.wording import count, number, percent
 
 # A channel whose power is this far from the median of the channels is worth a look.
 FAR_DB = 10.0
@@ -144,12 +145,38 @@ def describe_bad_channels(bad: Mapping[str, Any]) -> str:
     return f"{'interpolated from the others' if bad.get('interpolated') else 'left out'}: {told}"
 
 
+def describe_places(montage: Mapping[str, Any]) -> str:
+    """Say where the positions of a recording's channels are from."""
+    by_name, unplaced = (list(montage.get(key) or []) for key in ("by_name", "unplaced"))
+    told = [f"{montage['n_measured']} as measured"] if montage.get("n_measured") else []
+    few = f" ({shorten(by_name, 6)})" if told and len(by_name) < 20 else ""
+    told += [f"{len(by_name)} by name, on a template head{few}"] if by_name else []
+    told += [f"{len(unplaced)} unknown ({shorten(unplaced, 6)})"] if unplaced else []
+    remark = montage.get("remark")
+    return "; ".join(told) + (f". Those that were measured are not used: {remark}" if remark else "")
+
+
+def describe_covering(montage: Mapping[str, Any]) -> str:
+    """Say which channels are interpolated because they are wanted and not here, and how well electrodes cover them."""
+    distances_mm, n = montage.get("distances_mm") or {}, montage["n_channels"]
+    if not distances_mm:
+        return f"all {n} channels that {montage['wanted_by']} asked for are here"
+    told = (
+        f"{len(distances_mm)} of {n} channels that {montage['wanted_by']} asked for are interpolated from the others; their "
+        f"nearest electrodes are {number(min(distances_mm.values()), 0)} to {number(max(distances_mm.values()), 0)} mm away. "
+        f"{percent(montage['covered'])} of the {n} are covered"
+    )
+    far = list(montage.get("far") or [])
+    return told + (f"; no electrode is near to {shorten(far, 6)}: take what is synthesized with care" if far else "")
+
+
 def describe_eeg(
     spectrum: Mapping[str, Any],
     gradient: Mapping[str, Any] | None = None,
     pulse: Mapping[str, Any] | None = None,
     bad_channels: Mapping[str, Any] | None = None,
     wires: Mapping[str, Any] | None = None,
+    montage: Mapping[str, Any] | None = None,
 ) -> list[tuple[str, str]]:
     """List what the artefacts and the mean spectrum tell about the EEG: (what is asked, answer)."""
     freqs, power, middle = _read(spectrum)
@@ -168,6 +195,8 @@ def describe_eeg(
     return [
         *artefacts,
         ("Channels", f"{len(names)}, {'all' if placed == len(names) else placed or 'none'} with a known position"),
+        *([("Positions", describe_places(montage))] if montage else []),
+        *([("Montage", describe_covering(montage))] if montage and montage.get("wanted_by") else []),
         (
             "Apart from the others",
             f"{listed}{' and more' if len(far) > 6 else ''}"

@@ -210,6 +210,17 @@ def _eeg(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
             "Channels that held no signal, or were far larger than the others (robust deviation above 5 "
             "[@bigdely2015]), were interpolated by spherical splines [@perrin1989]."
         )
+    montages = [entry.get("montage") or {} for entry in entries]
+    if any(montage.get("distances_mm") for montage in montages):
+        yield (
+            "Channels that were asked for and were not among those of a recording were interpolated from its electrodes by "
+            "spherical splines [@perrin1989]."
+        )
+    if any(montage.get("by_name") for montage in montages):
+        yield (
+            "Electrodes whose position was not measured were taken to be where their names are on MNE's template of the 10-05 "
+            "system [@gramfort2013]."
+        )
     if pulse:
         yield _say(
             "The artefact of the pulse was subtracted: the mean over heartbeats, moved to where the EEG resembled it most, and up "

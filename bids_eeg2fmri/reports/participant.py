@@ -238,6 +238,7 @@ def _add_pictures(
                 entry.get("pulse"),
                 entry.get("bad_channels"),
                 entry.get("wires"),
+                entry.get("montage"),
             )
             if entry["spectrum"]
             else [],

@@ -38,6 +38,8 @@ CAP_EXTENSION = [
     "P5", "P6", "AF7", "AF8", "FT7", "FT8", "TP7", "TP8", "PO7", "PO8", "FT9", "FT10", "Fpz", "CPz", "FCz", "AFz",
 ]
 # fmt: on
+# The first electrodes of "between" are none of a usual cap of 32.
+CAPS = {"usual": CAP + CAP_EXTENSION, "between": CAP_EXTENSION + CAP}
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ class Simulation:
         Sampling rate of the EEG in Hz.
     n_channels : int
         Channels of the EEG file, ECG included.
+    cap : str
+        Which electrodes come first: those of a "usual" cap, or those "between" them.
+    one_peak : bool
+        All rhythms have the frequency of alpha: nothing but their place on the scalp tells them apart.
     grid : tuple of int
         Voxels along x, y, z; they span the brain, so the grid sets the resolution.
     coupling : float
@@ -117,6 +123,8 @@ class Simulation:
     duration_s: float = 300.0
     sfreq: float = 250.0
     n_channels: int = 32
+    cap: str = "usual"
+    one_peak: bool = False
     grid: tuple[int, int, int] = (32, 38, 30)
     tr_s: float = 2.0
     coupling: float = 1.0
@@ -137,6 +145,8 @@ class Simulation:
         largest = len(CAP) + len(CAP_EXTENSION) + 1
         if not 8 <= self.n_channels <= largest:
             raise ValueError(f"n_channels: from 8 to {largest}, ECG included, not {self.n_channels}")
+        if self.cap not in CAPS:
+            raise ValueError(f"cap: {' or '.join(CAPS)}, not {self.cap}")
         if self.sfreq < 125:
             raise ValueError(f"sfreq: at least 125 Hz, not {self.sfreq}")
         if self.lead_s is not None and not 0 <= self.lead_s <= 30:
@@ -299,7 +309,8 @@ def _simulate_eeg(simulation, person, head, latents, rng) -> tuple[np.ndarray, n
     for rhythm, latent in zip(RHYTHMS, latents, strict=True):
         # Power follows exp(latent): one standard deviation is 4.3 dB.
         modulation = np.exp(0.5 * np.interp(times, slow, latent))
-        peak = rhythm.peak_hz + person.rhythm_shift_hz * rhythm.peak_hz / 10
+        peak = RHYTHMS[0].peak_hz if simulation.one_peak else rhythm.peak_hz
+        peak *= 1 + person.rhythm_shift_hz / 10
         band = np.exp(-0.5 * ((freqs - peak) / (0.1 * peak)) ** 2)
         for electrode in rhythm.electrodes:
             carrier = np.fft.irfft(np.fft.rfft(rng.standard_normal(n)) * band, n)
@@ -461,7 +472,7 @@ class _Head:
 
     @classmethod
     def of(cls, simulation: Simulation) -> "_Head":
-        names = (CAP + CAP_EXTENSION)[: simulation.n_channels - 1]
+        names = CAPS[simulation.cap][: simulation.n_channels - 1]
         positions = np.array([_montage_positions()[0][name] for name in names])
         distance = np.linalg.norm(positions[:, None] - positions[None], axis=-1)
         mixing = np.exp(-0.5 * (distance / 0.035) ** 2)
@@ -821,6 +832,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--duration", type=float, dest="duration_s", default=default.duration_s, help="of a run, in s")
     parser.add_argument("--sfreq", type=float, default=default.sfreq, help="of the EEG, in Hz")
     parser.add_argument("--channels", type=int, dest="n_channels", default=default.n_channels, help="ECG included")
+    parser.add_argument("--cap", choices=CAPS, default=default.cap, help="which electrodes come first")
+    parser.add_argument("--one-peak", action="store_true", help="all rhythms have the frequency of alpha")
     parser.add_argument("--grid", type=int, nargs=3, default=list(default.grid), metavar=("X", "Y", "Z"))
     parser.add_argument("--tr", type=float, dest="tr_s", default=default.tr_s, help="in s")
     parser.add_argument("--coupling", type=float, default=default.coupling, help="0: EEG and BOLD share nothing")

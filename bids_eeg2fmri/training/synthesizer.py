@@ -147,6 +147,7 @@ def load_synthesizer(folder: Path) -> Synthesizer:
         # How EEG is prepared for it; read by who applies the model.
         card |= {key: float(card[key]) for key in ("frame_s", "step_s", "tr_s")}
         card["relative_power"] = bool(card["relative_power"])
+        card["positions_m"] = _positions(card.get("positions_m"), len(spec.channels))
         card |= {"settings": dict(card["settings"]), "settings_hash": str(card["settings_hash"])}
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
@@ -179,6 +180,14 @@ def load_synthesizer(folder: Path) -> Synthesizer:
     except (ImageFileError, OSError, ValueError, IndexError) as error:
         raise ModelError(f"{folder}: expected images of the model's grid, found {error}; save it anew") from error
     return Synthesizer(network, spec, Basis(components), grid, template, output_scale, card)
+
+
+def _positions(stated: Any, n_channels: int) -> list[list[float] | None]:
+    """Read x, y, z of each channel, None where it is not known; a card need not know any."""
+    positions = [None if xyz is None else [float(value) for value in xyz] for xyz in stated or [None] * n_channels]
+    if len(positions) != n_channels or any(xyz is not None and len(xyz) != 3 for xyz in positions):
+        raise ValueError("positions_m")
+    return positions
 
 
 def _sha256(path: Path) -> str:

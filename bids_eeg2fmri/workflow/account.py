@@ -16,6 +16,7 @@ from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.alignment import Alignment
 from bids_eeg2fmri.eeg.gradient import HIGH_PASS_HZ
 from bids_eeg2fmri.errors import Eeg2FmriError
+from bids_eeg2fmri.workflow.montage import describe_montage
 from bids_eeg2fmri.workflow.preparation import Prepared
 from bids_eeg2fmri.workflow.scoring import Scores
 
@@ -121,7 +122,13 @@ class Account:
         if p.points_mm is not None and p.grid is not None:
             self._write_transform(p)
         spectrum = p.spectrum
-        found = {"gradient": p.gradient, "wires": p.wires, "pulse": p.pulse, "bad_channels": p.bad_channels}
+        found = {
+            "gradient": p.gradient,
+            "wires": p.wires,
+            "pulse": p.pulse,
+            "bad_channels": p.bad_channels,
+            "montage": p.montage,
+        }
         entry |= {name: asdict(told) for name, told in found.items() if told is not None}
         entry["spectrum"] = {
             "freqs_hz": spectrum.freqs_hz.tolist(),
@@ -133,7 +140,10 @@ class Account:
     def _write_cleaned(self, p: Prepared) -> None:
         """Write the EEG as it was used, its volumes as markers."""
         assert p.cleaned is not None
-        replaced = p.bad_channels.reasons if p.bad_channels is not None else {}
+        replaced = dict(p.bad_channels.reasons) if p.bad_channels is not None and p.bad_channels.interpolated else {}
+        if p.montage is not None:
+            missing = dict.fromkeys(p.montage.distances_mm, "is not among the channels of the recording")
+            replaced = missing | replaced
         done = {"gradient": p.gradient, "wires": p.wires, "pulse": p.pulse}
         filters = {"Low-pass before downsampling": {"half-amplitude frequency (Hz)": p.cleaned.sfreq / 2}}
         if any(artefact is not None and artefact.corrected for artefact in done.values()):
@@ -141,7 +151,7 @@ class Account:
         told = {
             "SoftwareFilters": filters,
             "Subtracted": [name for name, artefact in done.items() if artefact is not None and artefact.corrected],
-            "Interpolated": replaced if p.bad_channels is not None and p.bad_channels.interpolated else {},
+            "Interpolated": replaced,
         }
         c = p.cleaned
         onsets_s = p.onsets_s - c.start_s if p.alignment is not None else np.array([])
@@ -238,6 +248,8 @@ class Account:
                 if "motion" in p.bold_done
                 else {}
             )
+        if p.montage is not None and p.montage.wanted_by:
+            told["Montage"] = describe_montage(p.montage)
         if scores is not None:
             first = scores.table.iloc[0]
             told["Scores"] = {"PooledR": float(first.pooled_r), "Skill": float(first.pooled_skill)}

@@ -330,7 +330,7 @@ def _read_eeg(
     pairs = [(f.eeg, f.measured) for f in files if f.eeg is not None]
     if not pairs:
         return [(None, OfEeg(NO_EEG, bold.tr_s, None)) for bold in bolds]
-    sampling = Sampling.by_settings(settings.spectrum, settings.window.step_s)
+    sampling = Sampling.by_settings(settings)
     planned = plan_pairs(pairs, [bold.header for bold in bolds], settings)
     return [
         (

@@ -1,5 +1,6 @@
 """The group level: participants side by side, transfer between them, classification. Reads derivatives only."""
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -148,13 +149,13 @@ def _group_column(summaries: Sequence[Mapping[str, Any]], wanted: str | None) ->
 
 def _refuse_other_settings(summaries: Sequence[Mapping[str, Any]], settings: Settings) -> None:
     """Spectra are made at the participant level; other settings for them here would be accepted and ignored."""
-    mine = settings.as_dict()
+    mine = json.loads(json.dumps(settings.as_dict()))  # as summaries have them
     for s in summaries:
         theirs = s["settings"]
-        if "training" in s and any(theirs[stage] != mine[stage] for stage in ("spectrum", "window")):
+        if "training" in s and any(theirs.get(stage) != mine[stage] for stage in ("montage", "spectrum", "window")):
             raise InputDataError(
-                f"{s['participant_id']}: was processed with other settings for [spectrum] or [window]; give the group level "
-                "the same --config-file"
+                f"{s['participant_id']}: was processed with other settings for [montage], [spectrum] or [window]; give the group "
+                "level the same --config-file"
             )
 
 
@@ -233,12 +234,14 @@ def _comparable_samples(
     ]
     left_out: list[dict[str, str]] = []
 
-    def keep(candidates: list[Sample], kind: str, same: Callable[[Sample, Sample], bool]) -> list[Sample]:
+    def keep(
+        candidates: list[Sample], kind: str, same: Callable[[Sample, Sample], bool], remedy: str = ""
+    ) -> list[Sample]:
         if not candidates:
             return candidates
         model = max(candidates, key=lambda s: sum(same(s, other) for other in candidates))
         left_out.extend(
-            {"name": s.name, "reason": f"{kind} differ from those of most recordings"}
+            {"name": s.name, "reason": f"{kind} differ from those of most recordings{remedy}"}
             for s in candidates
             if not same(s, model)
         )
@@ -252,7 +255,12 @@ def _comparable_samples(
     )
     samples = [s for s in samples if s.grid is None or s in on_grid]
     # A recording of another montage would leave hardly a channel in common.
-    samples = keep(samples, "channels", lambda a, b: len(set(a.spectrum.channels) ^ set(b.spectrum.channels)) <= 8)
+    samples = keep(
+        samples,
+        "channels",
+        lambda a, b: len(set(a.spectrum.channels) ^ set(b.spectrum.channels)) <= 8,
+        "; to bring all recordings to the same ones, name these in [montage] of the settings and run the participant level again",
+    )
     if not samples:
         return [], left_out
     common = [c for c in samples[0].spectrum.channels if all(c in s.spectrum.channels for s in samples)]

@@ -12,6 +12,7 @@ from bids_eeg2fmri.bids.pipelines import NATIVE
 from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import percent_change
 from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.eeg.montage import Wanted
 from bids_eeg2fmri.eeg.spectrum import relative_to_mean
 from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, MissingFilesError
 from bids_eeg2fmri.evaluation.splits import n_parts
@@ -19,6 +20,7 @@ from bids_eeg2fmri.training.synthesizer import Synthesizer, load_synthesizer
 from bids_eeg2fmri.windows import make_windows, without_timing
 from bids_eeg2fmri.workflow.account import Account, Task
 from bids_eeg2fmri.workflow.chance import ask_about_chance
+from bids_eeg2fmri.workflow.montage import warn_of_covering
 from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Prepared, Sampling, on_common_ground, prepare
 from bids_eeg2fmri.workflow.progress import Progress
@@ -81,11 +83,7 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
         )
 
     report.expect(len(with_eeg) + _count_stages(task, [p.recording for p in with_eeg if p.recording.paired]))
-    sampling = (
-        Sampling.by_settings(task.settings.spectrum, task.settings.window.step_s)
-        if synthesizer is None
-        else _sampling_of(synthesizer)
-    )
+    sampling = Sampling.by_settings(task.settings) if synthesizer is None else _sampling_of(synthesizer)
     prepared: list[Prepared] = []
     failed: list[tuple[Recording, Eeg2FmriError]] = []
     for planned in with_eeg:
@@ -202,6 +200,7 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
         "model": {"architecture": architecture, "bundle": f"models/sub-{account.subject}"},
         "training": describe_history(out.histories),
     }
+    account.results["verdict"]["sentences"] += warn_of_covering([(run.recording, run.montage) for run in runs])
 
 
 def _without_short_runs(
@@ -331,6 +330,7 @@ def _apply(
                 "sentences": ["Look at the scores of the model on participants whose BOLD was measured."],
             }
         }
+    account.results["verdict"]["sentences"] += warn_of_covering([(p.recording, p.montage) for p, _, _ in outputs])
     account.results["model"] = {"architecture": name, "bundle": str(task.bundle)}
 
     template = synthesizer.template[synthesizer.grid.mask]
@@ -363,7 +363,7 @@ def _sampling_of(synthesizer: Synthesizer) -> Sampling:
         synthesizer.spec.freqs_hz,
         float(card["frame_s"]),
         float(card["step_s"]),
-        channels=synthesizer.spec.channels,
+        wanted=Wanted.of(synthesizer.spec.channels, card["positions_m"]),
         lags_s=synthesizer.spec.lags_s,
         tr_s=float(card["tr_s"]),
     )

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,35 +11,30 @@ import pandas as pd
 from bids_eeg2fmri.bids.reading import Eeg, channel_positions, read_eeg
 from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import Grid
-from bids_eeg2fmri.config import BoldSettings, Settings, SpectrumSettings
+from bids_eeg2fmri.config import BoldSettings, Settings
 from bids_eeg2fmri.eeg.alignment import Alignment
-from bids_eeg2fmri.eeg.bad_channels import find_bad_channels, find_useless_channels, interpolate
+from bids_eeg2fmri.eeg.bad_channels import find_bad_channels, find_useless_channels
 from bids_eeg2fmri.eeg.cleaning import remove_scanner_artifacts
 from bids_eeg2fmri.eeg.downsampling import Signals, downsample
+from bids_eeg2fmri.eeg.electrodes import Position, place_channels
 from bids_eeg2fmri.eeg.gradient import Gradient
+from bids_eeg2fmri.eeg.montage import Wanted, fit_montage
 from bids_eeg2fmri.eeg.pulse import Pulse
 from bids_eeg2fmri.eeg.scans import find_scans
 from bids_eeg2fmri.eeg.spectrum import Spectrum, compute_spectrum, frame_ends
 from bids_eeg2fmri.eeg.volumes import find_marked_volumes, repeats_itself
 from bids_eeg2fmri.eeg.wires import Wires
-from bids_eeg2fmri.errors import InputDataError, ModelError
+from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.workflow.body import describe_heart
 from bids_eeg2fmri.workflow.bold import prepare_bold
 from bids_eeg2fmri.workflow.events import gather_events
+from bids_eeg2fmri.workflow.montage import BadChannels, Montage, refuse_poor_fit, settle_channels, tell_bad
 from bids_eeg2fmri.workflow.plan import Planned
 
 logger = logging.getLogger(__name__)
 
 # EEG that is read before the first and after the last volume: more than the longest window and frame.
 EEG_BEFORE_S, EEG_AFTER_S = 75.0, 15.0
-
-
-@dataclass(frozen=True)
-class BadChannels:
-    """EEG channels that tell nothing of the brain: name to reason; and whether they were interpolated or left out."""
-
-    reasons: dict[str, str]
-    interpolated: bool
 
 
 @dataclass(frozen=True)
@@ -74,6 +69,8 @@ class Prepared:
         None where they were not looked for.
     cleaned : Signals or None
         The EEG that the spectrum was computed from, if it is to be written.
+    montage : Montage or None
+        None without EEG.
     usable, confounds, bold_done, points_mm
         See ``usable``, ``confounds``, ``done`` and ``points_mm`` of :class:`~bids_eeg2fmri.workflow.bold.Measured`; None without
         BOLD.
@@ -98,6 +95,7 @@ class Prepared:
     pulse: Pulse | None = None
     bad_channels: BadChannels | None = None
     cleaned: Signals | None = None
+    montage: Montage | None = None
     wires: Wires | None = None
     usable: np.ndarray | None = None
     confounds: np.ndarray | None = None
@@ -124,8 +122,8 @@ class Sampling:
     freqs_hz : tuple of float
     frame_s, step_s : float
         Length of a frame, and from one to the next.
-    channels : tuple of str or None
-        Channels that have to be there, in this order; None takes all.
+    wanted : Wanted or None
+        Channels that the EEG is brought to, in this order; None takes those that it has.
     lags_s : tuple of float or None
         Lags that a saved model asks for; None lets the step be changed so that it divides the repetition time.
     tr_s : float
@@ -135,14 +133,21 @@ class Sampling:
     freqs_hz: tuple[float, ...]
     frame_s: float
     step_s: float
-    channels: tuple[str, ...] | None = None
+    wanted: Wanted | None = None
     lags_s: tuple[float, ...] | None = None
     tr_s: float = 2.0
 
     @classmethod
-    def by_settings(cls, spectrum: SpectrumSettings, step_s: float) -> "Sampling":
+    def by_settings(cls, settings: Settings) -> "Sampling":
+        spectrum, channels = settings.spectrum, settings.montage.channels
         freqs = np.arange(spectrum.lowest_hz, spectrum.highest_hz + 1e-9, spectrum.spacing_hz)
-        return cls(tuple(freqs.tolist()), spectrum.frame_s, step_s)
+        wanted = Wanted.of(channels) if channels else None
+        return cls(tuple(freqs.tolist()), spectrum.frame_s, settings.window.step_s, wanted)
+
+    @property
+    def by_model(self) -> bool:
+        """Whether a saved model asks for it."""
+        return self.lags_s is not None
 
 
 def prepare(
@@ -189,7 +194,7 @@ def prepare(
         of_eeg.spectrum,
         of_eeg.step_s,
         bold.fingerprint if bold is not None else "",
-        channel_positions(eeg.raw, list(of_eeg.spectrum.channels)),
+        of_eeg.positions_m,
         alignment,
         bold.grid if bold is not None else None,
         bold.table if bold is not None else None,
@@ -201,6 +206,7 @@ def prepare(
         of_eeg.pulse,
         of_eeg.bad_channels,
         of_eeg.cleaned,
+        of_eeg.montage,
         of_eeg.wires,
         bold.usable if bold is not None else None,
         bold.confounds if bold is not None else None,
@@ -216,10 +222,12 @@ class OfEeg:
     spectrum: Spectrum
     step_s: float
     cardiac: np.ndarray | None
+    positions_m: list[Position] = field(default_factory=list)
     gradient: Gradient | None = None
     pulse: Pulse | None = None
     bad_channels: BadChannels | None = None
     cleaned: Signals | None = None
+    montage: Montage | None = None
     wires: Wires | None = None
 
 
@@ -241,6 +249,11 @@ def _open_eeg(planned: Planned, sampling: Sampling) -> tuple[Eeg, list[str]]:
         raise planned.error
     eeg = read_eeg(recording)
     channels = _select_channels(recording, eeg, sampling)
+    if sampling.wanted is not None:  # before a long recording is read in vain
+        places = place_channels(channels, channel_positions(eeg.raw, channels))
+        refuse_poor_fit(
+            recording, fit_montage(sampling.wanted, channels, places.positions_m), by_model=sampling.by_model
+        )
     sfreq = eeg.raw.info["sfreq"]
     if sfreq < 2.5 * sampling.freqs_hz[-1]:
         raise InputDataError(
@@ -272,6 +285,11 @@ def _transform(
     loops = eeg.loops if cleaning is not None and cleaning.wires.correct == "auto" else []
     looks_for_bad = cleaning is not None and cleaning.bad_channels.correct == "auto"
     beside = [*([] if ecg is None else [ecg]), *loops]
+    places = place_channels(channels, channel_positions(eeg.raw, channels))
+    spare: list[str] = []  # nobody asks for them, so that it does not matter if they are bad
+    if sampling.wanted is not None:
+        here = fit_montage(sampling.wanted, channels, places.positions_m).here.values()
+        spare = [name for name in channels if name not in here]
     try:
         signals = downsample(
             eeg.raw,
@@ -279,14 +297,14 @@ def _transform(
             lowest_sfreq=max(200.0, 2.5 * sampling.freqs_hz[-1]),
             start_s=float(onsets_s[0]) - EEG_BEFORE_S,
             stop_s=float(onsets_s[-1]) + tr_s + EEG_AFTER_S,
-            optional=[*(channels if looks_for_bad else []), *beside],
+            optional=[*(channels if looks_for_bad else spare), *beside],
         )
     except InputDataError as error:
         raise InputDataError(f"{recording.eeg}: {error}") from None
-    useless = find_useless_channels(signals.of(channels)) if looks_for_bad else {}
+    useless = find_useless_channels(signals.of(channels))
     for name in useless:
         signals.data[signals.channels.index(name)] = 0  # or it would be in the way of all others
-    gradient = wires = pulse = bad = None
+    gradient = wires = pulse = None
     scanned_s, looks_for_volumes = None, False
     if alignment is not None:
         scanned_s = alignment.onsets_s
@@ -305,9 +323,12 @@ def _transform(
     if recording.bold is not None:
         cardiac = describe_heart(recording, signals, ecg, onsets_s, tr_s)
     signals = signals.of(channels)
+    bad = useless
     if looks_for_bad:
         marked = {name: "is marked as bad in channels.tsv" for name in channels if name in eeg.raw.info["bads"]}
-        signals, bad = _replace_bad(recording, signals, useless | marked, eeg, sampling)
+        bad = _find_bad(recording, signals, useless | marked)
+    settled = settle_channels(recording, signals, places, bad, sampling.wanted, by_model=sampling.by_model)
+    signals = settled.signals
     if sampling.lags_s is None:
         # Frames that end at the onsets themselves, whatever the repetition time and the drift between the clocks.
         tr_eeg = alignment.tr_s if alignment is not None else tr_s
@@ -323,7 +344,10 @@ def _transform(
         len(spectrum.ends_s), sampling.frame_s, len(onsets_s),
     )  # fmt: skip
     cleaned = signals if cleaning is not None and cleaning.output.cleaned_eeg else None
-    return OfEeg(spectrum, step_s, cardiac, gradient, pulse, bad, cleaned, wires)
+    told_bad = settled.bad if looks_for_bad else None
+    return OfEeg(
+        spectrum, step_s, cardiac, settled.positions_m, gradient, pulse, told_bad, cleaned, settled.montage, wires
+    )
 
 
 def _find_volumes(recording: Recording, eeg: Eeg, signals: Signals, tr_s: float) -> np.ndarray | None:
@@ -402,36 +426,21 @@ def _say_alpha(share: float) -> str:
     return "no alpha rhythm to tell by" if np.isnan(share) else f"{100 * share:.0f} % of the alpha rhythm's power left"
 
 
-def _replace_bad(
-    recording: Recording, signals: Signals, known: dict[str, str], eeg: Eeg, sampling: Sampling
-) -> tuple[Signals, BadChannels]:
-    """Interpolate channels that tell nothing of the brain, or leave them out.
+def _find_bad(recording: Recording, signals: Signals, known: dict[str, str]) -> dict[str, str]:
+    """Tell the channels that are known to be bad and those that prove to be; with the reason.
 
     Raises
     ------
     InputDataError
-        If most channels are bad, or a model asks for one that can't be interpolated.
+        If most channels are bad.
     """
     reasons = known | find_bad_channels(signals, known)
-    if not reasons:
-        return signals, BadChannels({}, interpolated=False)
-    told = "; ".join(f"{name} {reason}" for name, reason in list(reasons.items())[:6])
-    told += f"; and {len(reasons) - 6} more" if len(reasons) > 6 else ""
     if len(reasons) > 0.5 * len(signals.channels):
         raise InputDataError(
-            f"{recording.eeg}: expected EEG in most channels, found {len(reasons)} of {len(signals.channels)} bad: {told}; look at "
-            "the recording"
+            f"{recording.eeg}: expected EEG in most channels, found {len(reasons)} of {len(signals.channels)} bad: "
+            f"{tell_bad(reasons)}; look at the recording"
         )
-    replaced = interpolate(signals, list(reasons), channel_positions(eeg.raw, list(signals.channels)))
-    if replaced is None and sampling.channels is not None:
-        raise InputDataError(
-            f"{recording.eeg}: expected positions to interpolate bad channels that the model asks for, found too few: {told}; add "
-            "electrodes.tsv"
-        )
-    logger.warning("%s: bad channels %s: %s", recording.name, "left out" if replaced is None else "interpolated", told)
-    if replaced is None:
-        return signals.of([name for name in signals.channels if name not in reasons]), BadChannels(reasons, False)
-    return replaced, BadChannels(reasons, True)
+    return reasons
 
 
 def _tell(recording: Recording, alignment: Alignment) -> None:
@@ -468,7 +477,10 @@ def on_common_ground(prepared: Sequence[Prepared]) -> tuple[list[Prepared], list
         )
     channels = tuple(c for c in kept[0].spectrum.channels if all(c in p.spectrum.channels for p in kept))
     if not channels:
-        raise InputDataError(f"{kept[0].recording.eeg}: no channel in common with the other runs; check channels.tsv")
+        raise InputDataError(
+            f"{kept[0].recording.eeg}: no channel in common with the other runs; check channels.tsv, or name channels "
+            "for all of them in [montage] of the settings"
+        )
     return [_restricted(p, mask, channels) for p in kept], left_out
 
 
@@ -492,19 +504,14 @@ def _restricted(prepared: Prepared, mask: np.ndarray, channels: tuple[str, ...])
 
 
 def _select_channels(recording: Recording, eeg: Eeg, sampling: Sampling) -> list[str]:
-    """Those that are not marked as bad; those that a model asks for even if they are."""
+    """Those that are not marked as bad; where channels are wanted, those of them that are marked as well."""
     available = eeg.channels
-    if sampling.channels is None:
-        if not available:
-            raise InputDataError(
-                f"{recording.eeg}: expected EEG channels, found that all are marked as bad; check status in channels.tsv"
-            )
-        return available
-    there = {*available, *(name for name in eeg.raw.info["bads"] if name in eeg.raw.ch_names)}
-    missing = [channel for channel in sampling.channels if channel not in there]
-    if missing:
-        raise ModelError(
-            f"{recording.eeg}: the model expects {len(sampling.channels)} channels, {len(missing)} of them not found here: "
-            f"{', '.join(missing[:12])}{' ...' if len(missing) > 12 else ''}; use a model of this montage"
+    if not available:
+        raise InputDataError(
+            f"{recording.eeg}: expected EEG channels, found that all are marked as bad; check status in channels.tsv"
         )
-    return list(sampling.channels)
+    if sampling.wanted is None:
+        return available
+    marked = [name for name in eeg.raw.info["bads"] if name in eeg.raw.ch_names]
+    here = fit_montage(sampling.wanted, marked, [None] * len(marked)).here.values()
+    return [*available, *(name for name in marked if name in here)]

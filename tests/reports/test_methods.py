@@ -120,6 +120,17 @@ def test_bad_channels_are_told_where_they_were_interpolated(before):
     assert keys_of(bibliography(text)) == cited_in(text)
 
 
+def test_channels_that_were_placed_or_made_up_are_told(before):
+    before["recordings"] = [{"name": "sub-01", "montage": {"by_name": [], "distances_mm": {}}}]
+    assert "template of the 10-05 system" not in methods_text(before)
+    assert "spherical splines" not in methods_text(before)
+    before["recordings"][0]["montage"] = {"by_name": ["Cz"], "distances_mm": {"F1": 31.0}}
+    text = methods_text(before)
+    assert "interpolated from its electrodes by spherical splines [@perrin1989]." in text
+    assert "template of the 10-05 system [@gramfort2013]." in text
+    assert keys_of(bibliography(text)) == cited_in(text)
+
+
 @pytest.mark.parametrize(
     ("by", "told"), [("run", "Every run was predicted"), ("session", "Every session was predicted")]
 )

@@ -11,7 +11,9 @@ from bids_eeg2fmri.bids.recordings import Status
 from bids_eeg2fmri.reports.eeg import (
     describe_artefact,
     describe_bad_channels,
+    describe_covering,
     describe_eeg,
+    describe_places,
     describe_pulse,
     describe_wires,
 )
@@ -430,6 +432,37 @@ def test_bad_channels_are_told_with_reasons():
     assert describe_bad_channels(found) == f"interpolated from the others: {told}"
     assert describe_bad_channels(found | {"interpolated": False}) == f"left out: {told}"
     assert describe_bad_channels({"reasons": {}, "interpolated": False}) == "none found"
+
+
+MONTAGE = {
+    "n_measured": 4,
+    "by_name": ["Fp1", "Cz"],
+    "unplaced": ["X1"],
+    "remark": "",
+    "wanted_by": "",
+    "n_channels": 7,
+    "distances_mm": {},
+    "far": [],
+    "covered": 1.0,
+}
+
+
+def test_where_positions_are_from_is_told():
+    assert describe_places(MONTAGE) == "4 as measured; 2 by name, on a template head (Fp1, Cz); 1 unknown (X1)"
+    doubted = MONTAGE | {"n_measured": 0, "remark": "all 4 are at nearly the same place"}
+    assert describe_places(doubted) == (
+        "2 by name, on a template head; 1 unknown (X1). Those that were measured are not used: all 4 are at nearly the same place"
+    )
+
+
+def test_how_well_the_head_is_covered_is_told_in_words():
+    wanted = MONTAGE | {"wanted_by": "the model", "n_channels": 31}
+    assert describe_covering(wanted) == "all 31 channels that the model asked for are here"
+    some = wanted | {"distances_mm": {"F1": 31.2, "Oz": 47.0}, "far": ["Oz"], "covered": 30 / 31}
+    assert describe_covering(some) == (
+        "2 of 31 channels that the model asked for are interpolated from the others; their nearest electrodes are 31 to 47 mm "
+        "away. 96.8\N{NO-BREAK SPACE}% of the 31 are covered; no electrode is near to Oz: take what is synthesized with care"
+    )
 
 
 def test_the_gradient_artefact_is_shown_before_and_after(derivatives, written):

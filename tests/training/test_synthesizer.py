@@ -120,7 +120,8 @@ def test_a_newer_bundle_asks_for_an_update(bundle):
 @pytest.mark.parametrize(
     "changes",
     [{"channels": None}, {"lags_s": "many"}, {"output_scale": ["x"]}, {"format_version": "new"}, {"sha256": None},
-     {"sha256": 3}, {"step_s": None}, {"frame_s": None}, {"tr_s": "2 s"}, {"relative_power": None}],
+     {"sha256": 3}, {"step_s": None}, {"frame_s": None}, {"tr_s": "2 s"}, {"relative_power": None},
+     {"positions_m": [None]}, {"positions_m": "here"}],
     ids=lambda changes: next(iter(changes)),
 )  # fmt: skip
 def test_a_broken_card_is_told(changes, bundle):

@@ -15,7 +15,7 @@ from bids_eeg2fmri.evaluation.confounds import SIX
 from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Sampling, prepare
 
-SAMPLING = Sampling.by_settings(Settings().spectrum, Settings().window.step_s)
+SAMPLING = Sampling.by_settings(Settings())
 STEM = "sub-01_task-rest"
 LOGGER = "bids_eeg2fmri.workflow.body"
 

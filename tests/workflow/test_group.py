@@ -1,5 +1,7 @@
 """What participants share: a grid, a stimulus; and who is missing."""
 
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -7,7 +9,9 @@ import pytest
 
 from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.bids.recordings import Recording
-from bids_eeg2fmri.workflow.group import _missing, _with_own_model
+from bids_eeg2fmri.testing.simulate import CAP, CAP_EXTENSION
+from bids_eeg2fmri.workflow.account import Account, Task
+from bids_eeg2fmri.workflow.group import _comparable_samples, _missing, _with_own_model
 from bids_eeg2fmri.workflow.group_verdict import judge_group
 from bids_eeg2fmri.workflow.mean_map import average_maps
 from bids_eeg2fmri.workflow.shared_stimulus import share_stimulus
@@ -150,6 +154,25 @@ def test_who_has_other_regions_or_volumes_is_left_out_with_the_reason(derivative
         ("sub-03_task-film", "another number of volumes than most participants"),
         ("sub-04_task-film", "other regions than most participants"),
     ]
+
+
+def test_a_recording_of_another_cap_is_left_out_with_what_to_do(make_run, quick, derivatives):
+    caps = {"01": CAP[:12], "02": CAP[:12], "03": [*CAP[:3], *CAP_EXTENSION[:9]], "04": CAP[1:12]}
+    summaries = []
+    for label, names in caps.items():
+        run = make_run(40, seed=int(label))
+        spectrum = replace(run.spectrum, power=run.spectrum.power[:, [0] * len(names)], channels=tuple(names))
+        recording = source(derivatives, f"sub-{label}_task-x")
+        run = replace(run, recording=recording, spectrum=spectrum, positions=[None] * len(names))
+        account = Account(Task(derivatives.source, derivatives, quick), label, [recording], [], {}, 2.0)
+        account.samples(run)
+        summaries.append({"participant_id": f"sub-{label}", "recordings": list(account.entries.values())})
+    samples, left_out = _comparable_samples(derivatives, summaries)
+    assert [s.participant for s in samples] == ["sub-01", "sub-02", "sub-04"]
+    assert {s.spectrum.channels for s in samples} == {tuple(CAP[1:12])}
+    [entry] = left_out
+    assert entry["name"] == "sub-03_task-x"
+    assert "name these in [montage] of the settings" in entry["reason"]
 
 
 def test_who_was_never_processed_is_told_by_the_raw_data(derivatives):

@@ -10,13 +10,18 @@ import pytest
 from bids_eeg2fmri.bold.grid import Grid
 from bids_eeg2fmri.config import AlignmentSettings, GradientSettings, PulseSettings, Settings, WireSettings
 from bids_eeg2fmri.eeg.alignment import Scan, align_from
-from bids_eeg2fmri.errors import AlignmentError, InputDataError
-from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
+from bids_eeg2fmri.eeg.montage import Wanted
+from bids_eeg2fmri.errors import AlignmentError, InputDataError, ModelError
+from bids_eeg2fmri.testing.simulate import CAP, Simulation, simulate_dataset
 from bids_eeg2fmri.windows import make_windows
 from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Sampling, on_common_ground, prepare
 
-SAMPLING = Sampling.by_settings(Settings().spectrum, Settings().window.step_s)
+SAMPLING = Sampling.by_settings(Settings())
+
+
+def by_model(*channels, positions_m=None):
+    return replace(SAMPLING, wanted=Wanted.of(channels, positions_m), lags_s=tuple(np.arange(0.0, 10.0, 1.0)))
 
 
 @pytest.fixture
@@ -336,7 +341,7 @@ def test_clean_eeg_without_bold_is_left_alone(without_bold, caplog):
     assert "repeats itself" not in caplog.text
 
 
-def break_channels(dataset, rewrite_eeg, *, positions=True):
+def break_channels(dataset, rewrite_eeg):
     """C3 is 20 times too large, C4 never changes, P3 holds a NaN."""
 
     def change(data, names):
@@ -345,9 +350,24 @@ def break_channels(dataset, rewrite_eeg, *, positions=True):
         data[names.index("P3"), 1000] = np.nan
 
     rewrite_eeg(dataset, change)
-    if not positions:
-        for path in (dataset / "sub-01/eeg").glob("*_space-CapTrak_*"):
-            path.unlink()
+
+
+def rename_channels(dataset, name_of):
+    """Write other names into the header and the table of channels."""
+    folder = dataset / "sub-01/eeg"
+    for path, pattern in (
+        (folder / "sub-01_task-rest_eeg.vhdr", r"^(Ch\d+=)(\w+)"),
+        (folder / "sub-01_task-rest_channels.tsv", r"^()(\w+)(?=\tEEG)"),
+    ):
+        text = re.sub(
+            pattern, lambda found: found[1] + name_of.get(found[2], found[2]), path.read_text(), flags=re.MULTILINE
+        )
+        path.write_text(text)
+
+
+def forget_positions(dataset):
+    for path in (dataset / "sub-01/eeg").glob("*_space-CapTrak_*"):
+        path.unlink()
 
 
 def test_bad_channels_are_interpolated_and_told(copy, rewrite_eeg, caplog):
@@ -362,14 +382,25 @@ def test_bad_channels_are_interpolated_and_told(copy, rewrite_eeg, caplog):
     assert np.ptp(sizes) < 12  # dB
 
 
-def test_bad_channels_without_positions_are_left_out_unless_a_model_asks_for_them(copy, rewrite_eeg):
-    planned = plan_of(copy, lambda dataset: break_channels(dataset, rewrite_eeg, positions=False))
+def test_bad_channels_at_no_known_place_are_left_out_unless_a_model_asks_for_them(copy, rewrite_eeg):
+    """A cap that counts its electrodes, and nobody wrote down where they are."""
+
+    def change(dataset):
+        break_channels(dataset, rewrite_eeg)
+        rename_channels(dataset, {name: f"E{number}" for number, name in enumerate(CAP[:11], start=1)})
+        forget_positions(dataset)
+
+    planned = plan_of(copy, change)
     p = prepare(planned, SAMPLING, Settings())
+    assert list(p.bad_channels.reasons) == ["E6", "E7", "E5"]
     assert not p.bad_channels.interpolated
     assert len(p.spectrum.channels) == len(p.positions) == 8
-    assert not {"C3", "C4", "P3"} & set(p.spectrum.channels)
-    with pytest.raises(InputDataError, match="expected positions to interpolate bad channels that the model asks for"):
-        prepare(planned, replace(SAMPLING, channels=("C4", "Fp1", "Fp2")), Settings())
+    assert not {"E5", "E6", "E7"} & set(p.spectrum.channels)
+    assert p.montage.unplaced == tuple(f"E{number}" for number in range(1, 12))
+    with pytest.raises(
+        ModelError, match=r"expects 2 channels, 1 of them missing or bad here: E6; nothing tells where E6 would be"
+    ):
+        prepare(planned, by_model("E6", "E1"), Settings())
 
 
 def test_a_channel_that_a_model_asks_for_is_interpolated_although_it_is_marked(copy):
@@ -380,7 +411,7 @@ def test_a_channel_that_a_model_asks_for_is_interpolated_although_it_is_marked(c
     planned = plan_of(copy, mark)
     assert "C3" not in prepare(planned, SAMPLING, Settings()).spectrum.channels
     asked = ("C3", "Fp1", "Fp2", "F3", "F4", "C4", "P3", "P4", "O1", "O2")
-    p = prepare(planned, replace(SAMPLING, channels=asked), Settings())
+    p = prepare(planned, by_model(*asked), Settings())
     assert p.spectrum.channels == asked
     assert p.bad_channels.reasons == {"C3": "is marked as bad in channels.tsv"}
     assert p.bad_channels.interpolated
