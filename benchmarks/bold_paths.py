@@ -31,7 +31,11 @@ def main() -> None:
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="bold_paths_"))
     still = Simulation(
-        n_participants=options.participants, duration_s=options.duration, tasks=("rest",), n_unsteady=3, grid=(32, 38, 30)
+        n_participants=options.participants,
+        duration_s=options.duration,
+        tasks=("rest",),
+        n_unsteady=3,
+        grid=(32, 38, 30),
     )
     moved = replace(still, anatomy_mm=3.0, motion_mm=2.0, with_fmriprep=True)
     simulate_dataset(work / "still", still)

@@ -22,9 +22,10 @@ from bids_eeg2fmri.errors import ModelError
 from bids_eeg2fmri.testing.simulate import CAP, Simulation, simulate_dataset
 from bids_eeg2fmri.training.engine import start_engine
 from bids_eeg2fmri.workflow.account import Task
+from bids_eeg2fmri.workflow.eeg import Sampling
 from bids_eeg2fmri.workflow.participant import process_participant
 from bids_eeg2fmri.workflow.plan import plan_participant
-from bids_eeg2fmri.workflow.preparation import Sampling, on_common_ground, prepare
+from bids_eeg2fmri.workflow.preparation import on_common_ground, prepare
 from bids_eeg2fmri.workflow.progress import Dashboard
 from bids_eeg2fmri.workflow.training import train_on_all
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 STAGES = {
     "find, pair and align": ("bids_eeg2fmri.workflow.participant", "plan_participant"),
-    "open EEG, markers": ("bids_eeg2fmri.workflow.preparation", "read_eeg"),
-    "read BOLD": ("bids_eeg2fmri.workflow.preparation", "read_bold"),
-    "mask": ("bids_eeg2fmri.workflow.preparation", "brain_mask"),
-    "read and downsample EEG": ("bids_eeg2fmri.workflow.preparation", "downsample"),
-    "artefacts of the scanner": ("bids_eeg2fmri.workflow.preparation", "remove_scanner_artifacts"),
+    "open EEG, markers": ("bids_eeg2fmri.workflow.eeg", "read_eeg"),
+    "read BOLD": ("bids_eeg2fmri.workflow.bold", "read_bold"),
+    "mask": ("bids_eeg2fmri.workflow.bold", "brain_mask"),
+    "read and downsample EEG": ("bids_eeg2fmri.workflow.eeg", "downsample"),
+    "artefacts of the scanner": ("bids_eeg2fmri.workflow.eeg", "remove_scanner_artifacts"),
     "spectrum": ("bids_eeg2fmri.workflow.preparation", "compute_spectrum"),
     "targets (drift, basis), all folds": ("bids_eeg2fmri.workflow.training", "learn_targets"),
     "network, all fits": ("bids_eeg2fmri.training.fitting", "Trainer.fit"),

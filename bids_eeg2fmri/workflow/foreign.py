@@ -28,8 +28,9 @@ from bids_eeg2fmri.eeg.spectrum import Spectrum
 from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError
 from bids_eeg2fmri.evaluation.confounds import read_confounds
 from bids_eeg2fmri.workflow.body import describe_motion
+from bids_eeg2fmri.workflow.eeg import OfEeg, Sampling, prepare_eeg
 from bids_eeg2fmri.workflow.plan import plan_pairs
-from bids_eeg2fmri.workflow.preparation import OfEeg, Prepared, Sampling, on_common_ground, prepare_eeg
+from bids_eeg2fmri.workflow.preparation import Prepared, on_common_ground
 from bids_eeg2fmri.workflow.units import Unit, changes_of, unit_of
 
 logger = logging.getLogger(__name__)

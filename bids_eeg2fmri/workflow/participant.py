@@ -20,9 +20,10 @@ from bids_eeg2fmri.training.synthesizer import Synthesizer, load_synthesizer
 from bids_eeg2fmri.windows import make_windows, without_timing
 from bids_eeg2fmri.workflow.account import Account, Task
 from bids_eeg2fmri.workflow.chance import ask_about_chance
+from bids_eeg2fmri.workflow.eeg import Sampling
 from bids_eeg2fmri.workflow.montage import warn_of_covering
 from bids_eeg2fmri.workflow.plan import plan_participant
-from bids_eeg2fmri.workflow.preparation import Prepared, Sampling, on_common_ground, prepare
+from bids_eeg2fmri.workflow.preparation import Prepared, on_common_ground, prepare
 from bids_eeg2fmri.workflow.progress import Progress
 from bids_eeg2fmri.workflow.regions import regions_of
 from bids_eeg2fmri.workflow.results import published_metrics, results_of, write_agreement

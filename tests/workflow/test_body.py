@@ -12,8 +12,9 @@ from scipy.ndimage import shift
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.evaluation.baselines import cardiac_features
 from bids_eeg2fmri.evaluation.confounds import SIX
+from bids_eeg2fmri.workflow.eeg import Sampling
 from bids_eeg2fmri.workflow.plan import plan_participant
-from bids_eeg2fmri.workflow.preparation import Sampling, prepare
+from bids_eeg2fmri.workflow.preparation import prepare
 
 SAMPLING = Sampling.by_settings(Settings())
 STEM = "sub-01_task-rest"

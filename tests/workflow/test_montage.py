@@ -12,9 +12,10 @@ from bids_eeg2fmri.eeg.electrodes import place_of
 from bids_eeg2fmri.eeg.montage import Wanted
 from bids_eeg2fmri.errors import InputDataError, ModelError
 from bids_eeg2fmri.testing.simulate import CAP
+from bids_eeg2fmri.workflow.eeg import Sampling
 from bids_eeg2fmri.workflow.montage import describe_montage, warn_of_covering
 from bids_eeg2fmri.workflow.plan import plan_participant
-from bids_eeg2fmri.workflow.preparation import Sampling, on_common_ground, prepare
+from bids_eeg2fmri.workflow.preparation import on_common_ground, prepare
 
 HERE = CAP[:11]
 SETTINGS = Settings()

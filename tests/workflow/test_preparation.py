@@ -14,8 +14,9 @@ from bids_eeg2fmri.eeg.montage import Wanted
 from bids_eeg2fmri.errors import AlignmentError, InputDataError, ModelError
 from bids_eeg2fmri.testing.simulate import CAP, Simulation, simulate_dataset
 from bids_eeg2fmri.windows import make_windows
+from bids_eeg2fmri.workflow.eeg import Sampling
 from bids_eeg2fmri.workflow.plan import plan_participant
-from bids_eeg2fmri.workflow.preparation import Sampling, on_common_ground, prepare
+from bids_eeg2fmri.workflow.preparation import on_common_ground, prepare
 
 SAMPLING = Sampling.by_settings(Settings())
 
@@ -71,7 +72,7 @@ def test_evidence_and_notes_are_told(copy, caplog):
     dataset = copy()
     without_markers(dataset)
     [planned] = plan_participant(dataset, "01", Settings(alignment=AlignmentSettings(assume_start_together=True)))
-    with caplog.at_level("INFO", logger="bids_eeg2fmri.workflow.preparation"):
+    with caplog.at_level("INFO", logger="bids_eeg2fmri.workflow"):
         prepare(planned, SAMPLING)
     told = {record.getMessage(): record.levelname for record in caplog.records}
     assert told["sub-01_task-rest: nothing in the data confirms that EEG and BOLD start together"] == "WARNING"
