@@ -1,6 +1,6 @@
 """Scores by the way that the BOLD came: still, moved, realigned, normalized, or as fMRIPrep would have made it.
 
-python benchmarks/bold_paths.py [--participants N] [--duration S]
+python benchmarks/bold_paths.py [--participants N] [--duration S] [--motion MM]
 """
 
 import argparse
@@ -19,8 +19,16 @@ PATHS = (
     ("nobody moves, one brain for all, as recorded", False, "", []),
     ("as recorded, motion left", True, 'preprocessed = "never"\nrealign = "never"', []),
     ("as recorded, realigned", True, 'preprocessed = "never"', []),
+    ("the same, motion among the confounds", True, 'preprocessed = "never"\nconfounds = "simple"', []),
     ("as recorded, realigned, normalized", True, 'preprocessed = "never"\nresolution_mm = 6', TEMPLATE),
+    (
+        "the same, motion among the confounds",
+        True,
+        'preprocessed = "never"\nconfounds = "simple"\nresolution_mm = 6',
+        TEMPLATE,
+    ),
     ("fMRIPrep's, found by itself", True, "", []),
+    ("the same, confounds by nilearn's simple strategy", True, 'confounds = "simple"', []),
 )
 
 
@@ -28,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--participants", type=int, default=3)
     parser.add_argument("--duration", type=float, default=300.0)
+    parser.add_argument("--motion", type=float, default=1.0, help="of the heads, in mm")
     options = parser.parse_args()
     work = Path(tempfile.mkdtemp(prefix="bold_paths_"))
     still = Simulation(
@@ -37,7 +46,7 @@ def main() -> None:
         n_unsteady=3,
         grid=(32, 38, 30),
     )
-    moved = replace(still, anatomy_mm=3.0, motion_mm=2.0, with_fmriprep=True)
+    moved = replace(still, anatomy_mm=3.0, motion_mm=options.motion, with_fmriprep=True)
     simulate_dataset(work / "still", still)
     simulate_dataset(work / "moved", moved)
     print("| BOLD | space | r over the brain | r of the best 5 % of voxels | transfer to others | s per participant |")

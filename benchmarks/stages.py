@@ -22,7 +22,7 @@ STAGES = {
     "mask": ("bids_eeg2fmri.workflow.bold", "brain_mask"),
     "read and downsample EEG": ("bids_eeg2fmri.workflow.eeg", "downsample"),
     "artefacts of the scanner": ("bids_eeg2fmri.workflow.eeg", "remove_scanner_artifacts"),
-    "spectrum": ("bids_eeg2fmri.workflow.preparation", "compute_spectrum"),
+    "spectrum": ("bids_eeg2fmri.workflow.eeg", "compute_spectrum"),
     "targets (drift, basis), all folds": ("bids_eeg2fmri.workflow.training", "learn_targets"),
     "network, all fits": ("bids_eeg2fmri.training.fitting", "Trainer.fit"),
     "chance: models, surrogates": ("bids_eeg2fmri.workflow.participant", "ask_about_chance"),
