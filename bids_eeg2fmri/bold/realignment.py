@@ -7,7 +7,8 @@ import numpy as np
 
 from bids_eeg2fmri.errors import InputDataError
 
-FWHM_MM = 6.0
+# Volumes are smoothed by this much, or by a little more than a voxel where voxels are larger: what moves has to stay smooth.
+FWHM_MM, FWHM_VOXELS = 5.0, 1.2
 # Points at which volumes are compared; more of them change a position by less than the noise does.
 N_POINTS = 20_000
 MOST_STEPS = 20
@@ -92,9 +93,10 @@ def estimate_position(data: np.ndarray, affine: np.ndarray, *, reference: int = 
     def smooth(volume: np.ndarray) -> np.ndarray:
         from scipy.ndimage import gaussian_filter
 
-        return gaussian_filter(np.nan_to_num(volume).astype(np.float32), FWHM_MM / 2.355 / voxel_mm, mode="nearest")
+        return gaussian_filter(np.nan_to_num(volume).astype(np.float32), sigma, mode="nearest")
 
     voxel_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    sigma = max(FWHM_MM, FWHM_VOXELS * float(voxel_mm.max())) / np.sqrt(8 * np.log(2)) / voxel_mm
     to_voxels = np.linalg.inv(affine)
     fixed = smooth(data[..., reference])
     # The rim of the field of view leaves it when the head moves.
