@@ -48,13 +48,14 @@ baselines that ignore the EEG.
 - `sub-*/func/*_desc-synth_bold.nii.gz`: percent signal change predicted from EEG on top of a mean image, in the unit of
   the source; 0 outside the brain mask.
 - `*_desc-synth_timeseries.tsv`: for each volume its onset, the fold that it was held out in, and whether it was
-  synthesized or holds the mean image for want of EEG before it.
+  synthesized or holds the mean image: for want of EEG before it, or because the magnetization was not steady yet.
 - `*_desc-alignment_timeseries.tsv`, `.json`: where each volume lies on the EEG's clock, and the evidence for it.
 - `*_desc-synth_events.tsv`: events on the clock of the volumes, for a GLM on the synthesized series.
 - `*_desc-synth_statmap.nii.gz`: correlation over time of synthesized and measured BOLD, voxel by voxel.
 - `*_contrast-*_desc-measured_statmap.nii.gz`, `*_contrast-*_desc-synth_statmap.nii.gz`: where there are events, z maps of
   a first-level GLM on the measured series, and of the synthesized series' effect in the noise of the measurement.
 - `*_desc-regions_timeseries.tsv`: measured and synthesized percent signal change of each region.
+- `*_xfm.nii.gz`, where recorded BOLD was normalized: where each voxel of the template lies in it.
 - `*_desc-samples_timeseries.npz`: what the group level reads.
 - `*_desc-preproc_eeg.vhdr`, where it was asked for: the EEG as it was used, cleaned and downsampled.
 - `sub-*/sub-*_scores.tsv`, `sub-*/sub-*_summary.json`: the numbers of the report.

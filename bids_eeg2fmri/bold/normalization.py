@@ -124,6 +124,7 @@ def normalize(image: np.ndarray, mask: np.ndarray, affine: np.ndarray) -> Normal
     # What the image does not show can't be deformed.
     seen = by_affine.transform(np.ones(mask.shape)) > 0.99
     search = SymmetricDiffeomorphicRegistration(CCMetric(3, sigma_diff=5.0, radius=2), level_iters=[50, 25])
+    search.verbosity = 0  # nothing is printed
     mapping = search.optimize(np.where(seen, fixed, 0), moving, prealign=linear, **spaces)
     seen = mapping.transform(np.ones(mask.shape)) > 0.99
     centers = np.stack(np.meshgrid(*map(np.arange, mask.shape), indexing="ij"), -1) @ affine[:3, :3].T + affine[:3, 3]

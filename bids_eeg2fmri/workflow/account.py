@@ -236,7 +236,9 @@ class Account:
         self.file(p.recording, "mask", d.write_mask(p.recording, mask, space=synthesizer_grid.entities))
         self.file(p.recording, "volumes", d.write_volumes(p.recording, volumes))
         n = int(volumes.synthesized.sum())
-        some = f"{n} of {len(volumes)} volumes; the others hold the mean image for want of EEG before them"
+        unsteady = p.usable is not None and bool((~p.usable & ~volumes.synthesized).any())
+        why = "for want of EEG before them, or as BOLD that is of no use" if unsteady else "for want of EEG before them"
+        some = f"{n} of {len(volumes)} volumes; the others hold the mean image {why}"
         self.note(p.recording, "synthesized", some if n < len(volumes) else f"all {n} volumes")
 
     def sidecar(self, p: Prepared, model: Mapping[str, Any], scores: Scores | None) -> dict[str, Any]:

@@ -27,6 +27,9 @@ from bids_eeg2fmri.workflow.shared_stimulus import share_stimulus
 from bids_eeg2fmri.workflow.transfer import Sample, Transfer, read_sample, transfer
 from bids_eeg2fmri.workflow.verdict import judge
 
+# NIfTI's codes of spaces that people have in common: Talairach, MNI152.
+STANDARD_CODES = (3, 4)
+
 logger = logging.getLogger(__name__)
 
 GROUP_COLUMNS = ("group", "diagnosis")
@@ -114,6 +117,8 @@ def process_group(
         transferred.synthesizer.card["scores"] = {k: v for k, v in result["transfer"].items() if k in keys}
         transferred.synthesizer.save(derivatives.model_folder("group"))
         result["transfer"]["bundle"] = "models/group"
+        grid = transferred.grid
+        result["transfer"]["space"] = grid.space or ("standard" if grid.space_code in STANDARD_CODES else "native")
         image = transferred.grid.image(transferred.mean_r.astype(np.float32))
         result["transfer"]["map"] = derivatives.write_group_map("transfer_r", image).as_posix()
         report("classifying")
@@ -252,6 +257,8 @@ def _comparable_samples(
         [s for s in samples if s.grid is not None],
         "voxel grid or position",
         lambda a, b: a.grid is not None and b.grid is not None and a.grid.same_as(b.grid),
+        "; to bring everybody to one space, run the participant level again with --output-spaces MNI152NLin2009aAsym, or on what "
+        "fMRIPrep made",
     )
     samples = [s for s in samples if s.grid is None or s in on_grid]
     # A recording of another montage would leave hardly a channel in common.

@@ -33,6 +33,12 @@ def judge_group(result: Mapping[str, Any], *, alpha: float) -> dict[str, Any]:
         # With one participant there is no interval, and nothing to compare with 0.
         better[key] = bool(above_chance[key] and part["mean_gain"] > 0 and not part["mean_gain_low"] <= 0)
         sentences.append(" ".join([f"{what}:", *_tell(part, above_chance[key], better[key], alpha)]))
+    if "transfer" in better and result["transfer"].get("space") == "native":
+        sentences.append(
+            "BOLD is in the space of each series as recorded, and voxels at one place were taken for the same part of the brain. "
+            "Where nothing has brought these brains to one space before, run the participant level again with --output-spaces "
+            "MNI152NLin2009aAsym."
+        )
     collapsed = [result[key]["n_collapsed"] == result[key]["n"] for key in better]
     places = {"within": "within participants", "transfer": "between participants"}
     if not better:

@@ -14,6 +14,8 @@ from bids_eeg2fmri.workflow.progress import Dashboard, tell
 logger = logging.getLogger(__name__)
 
 SOME_FAILED = 1
+# Of a recording's entry, what the methods text tells.
+_STEPS = ("gradient", "wires", "pulse", "bad_channels", "montage", "bold_done")
 
 
 def remake_participants(derivatives: Derivatives, labels: Sequence[str], open_log: Callable[[Path], None]) -> int:
@@ -104,5 +106,11 @@ def of_dataset(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Keep of participants' summaries what holds for all of them: how it was done, not what came out."""
     first = next((summary for summary in summaries if "model" in summary), summaries[0])
     kept = {key: first[key] for key in ("settings", "settings_hash", "provenance") if key in first}
+    # What was done to some recording; not which they are.
+    kept["recordings"] = [
+        {step: entry[step] for step in _STEPS if step in entry}
+        for summary in summaries
+        for entry in summary["recordings"]
+    ]
     # A model that was applied, not trained, is the same for all.
     return kept | ({"model": first["model"]} if "model" in first and "training" not in first else {})

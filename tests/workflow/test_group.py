@@ -244,3 +244,25 @@ def test_constant_images_everywhere_are_the_headline(judged):
     assert verdict["headline"] == "The models give constant images"
     assert verdict["collapsed"] is True
     assert "In 6 of 6 the model gives a constant image." in verdict["sentences"][0]
+
+
+@pytest.mark.parametrize(("space", "told"), [("native", True), ("standard", False), ("MNI152NLin2009cAsym", False)])
+def test_transfer_between_brains_in_no_common_space_is_told_with_what_to_do(judged, space, told):
+    verdict = judge_group({"within": judged, "transfer": judged | {"space": space}}, alpha=0.05)
+    assert any("--output-spaces MNI152NLin2009aAsym" in sentence for sentence in verdict["sentences"]) == told
+
+
+def test_a_recording_on_another_grid_is_left_out_with_what_to_do(make_run, quick, derivatives):
+    summaries = []
+    for number, label in enumerate(("01", "02", "03")):
+        run = make_run(40, seed=number)
+        recording = source(derivatives, f"sub-{label}_task-x")
+        run = replace(run, recording=recording, grid=run.grid if number else replace(run.grid, space="T1w"))
+        account = Account(Task(derivatives.source, derivatives, quick), label, [recording], [], {}, 2.0)
+        account.samples(run)
+        summaries.append({"participant_id": f"sub-{label}", "recordings": list(account.entries.values())})
+    samples, [left] = _comparable_samples(derivatives, summaries)
+    assert [sample.participant for sample in samples] == ["sub-02", "sub-03"]
+    assert left["name"] == "sub-01_task-x"
+    assert "voxel grid or position differ from those of most recordings" in left["reason"]
+    assert "--output-spaces MNI152NLin2009aAsym" in left["reason"]
