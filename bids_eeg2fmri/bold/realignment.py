@@ -10,10 +10,10 @@ from bids_eeg2fmri.errors import InputDataError
 # Volumes are smoothed by this much, or by a little more than a voxel where voxels are larger: what moves has to stay smooth.
 FWHM_MM, FWHM_VOXELS = 5.0, 1.2
 # Points at which volumes are compared; more of them change a position by less than the noise does.
-N_POINTS = 20_000
+N_POINTS = 8_000
 MOST_STEPS = 20
 # A step below which the estimate stays as it is, in mm at the rim of a head.
-PRECISION_MM = 0.002
+PRECISION_MM = 0.01
 # Rotations are told as what they move at this distance from the center of the head (Power et al. 2012).
 RADIUS_MM = 50.0
 

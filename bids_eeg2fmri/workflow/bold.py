@@ -239,21 +239,20 @@ def _as_recorded(recording: Recording, settings: BoldSettings, model_grid: Grid 
     body = describe_motion(recording, bold, first_mask)
     fingerprint = _fingerprint(bold.data)
     points_mm = None
+    mean = _mean_realigned(bold, steady, undone)
+    mask = brain_mask(mean, bold.affine)
     if to_template:
-        mean = _mean_realigned(bold, steady, undone)
-        found = normalize(mean, brain_mask(mean, bold.affine), bold.affine)
+        found = normalize(mean, mask, bold.affine)
         wanted = model_grid if model_grid is not None else template_grid(settings.resolution_mm)
-        grid, table, points_mm = _at_template(bold, undone, found, wanted, steady)
+        grid, table, points_mm = _at_template(bold, undone, found, wanted, n_unsteady)
         done["normalization"] = {
             "overlap": [round(value, 3) for value in found.overlap],
             "affine": np.round(found.affine, 5).tolist(),
         }
     else:
-        if undone is not None:
-            _realign(bold, undone)
-        mask = brain_mask(_mean(bold.data, steady), bold.affine) & _lit(bold.data, steady)
         grid = Grid(mask, bold.affine, bold.space_code)
-        table = grid.table(bold.data)
+        table = grid.table(bold.data) if undone is None else _table_at(bold, undone, grid.coordinates_mm())
+        grid, table = _within(grid, table, np.mean(table[n_unsteady:] > 0, axis=0) >= LEAST_LIT)
     return Measured(
         grid, table, bold.tr_s, usable, confounds, body, bold.header.slice_groups, fingerprint, done, points_mm
     )
@@ -267,19 +266,11 @@ def _find_motion(recording: Recording, bold: Bold, reference: int) -> Motion | N
         return None
 
 
-def _realign(bold: Bold, motion: Motion) -> None:
-    """Move every volume, in place, to where the head was first."""
-    shape = bold.data.shape[:3]
-    points = _centers(shape, bold.affine)
-    for number, values in enumerate(resample_at(bold.data, bold.affine, points, motion)):
-        bold.data[..., number] = values.reshape(shape)
-
-
 def _mean_realigned(bold: Bold, steady: np.ndarray, motion: Motion | None) -> np.ndarray:
-    """Average some volumes over the series, each moved to where the head was first."""
-    some = steady[np.unique(np.linspace(0, len(steady) - 1, N_AVERAGED).astype(int))]
+    """Average a series; where the head moved, some of its volumes, each brought to where it was first."""
     if motion is None:
-        return _mean(bold.data, some)
+        return _mean(bold.data, steady)
+    some = steady[np.unique(np.linspace(0, len(steady) - 1, N_AVERAGED).astype(int))]
     shape = bold.data.shape[:3]
     chosen = Motion(motion.matrices[some], motion.center_mm)
     volumes = resample_at(bold.data[..., some], bold.affine, _centers(shape, bold.affine), chosen)
@@ -287,24 +278,37 @@ def _mean_realigned(bold: Bold, steady: np.ndarray, motion: Motion | None) -> np
 
 
 def _at_template(
-    bold: Bold, motion: Motion | None, found: Normalization, wanted: Grid, steady: np.ndarray
+    bold: Bold, motion: Motion | None, found: Normalization, wanted: Grid, n_unsteady: int
 ) -> tuple[Grid, np.ndarray, np.ndarray]:
     """Interpolate every volume at the voxels of the template that it shows."""
     points = found.locate(wanted.coordinates_mm())
     seen = np.isfinite(points).all(1)
-    table = np.empty((bold.data.shape[-1], np.count_nonzero(seen)), dtype=np.float32)
-    for number, values in enumerate(resample_at(bold.data, bold.affine, points[seen], motion)):
-        table[number] = values
-    mean = table[steady].mean(0)
-    # Where the series shows nothing of the brain, signal is lost, or the field of view ends.
-    shown = (mean > 0.2 * np.percentile(mean, 90)) & (np.mean(table[steady] > 0, axis=0) >= LEAST_LIT)
     mask = wanted.mask.copy()
     mask[wanted.mask] = seen
-    mask[mask] = shown
-    grid = replace(wanted, mask=mask)
+    table = _table_at(bold, motion, points[seen])
+    mean = table[n_unsteady:].mean(0)
+    # Where the series shows nothing of the brain, signal is lost, or the field of view ends.
+    shown = (mean > 0.2 * np.percentile(mean, 90)) & (np.mean(table[n_unsteady:] > 0, axis=0) >= LEAST_LIT)
     everywhere = np.full((*wanted.mask.shape, 3), np.nan, dtype=np.float32)
     everywhere[wanted.mask] = points
-    return grid, np.ascontiguousarray(table[:, shown]), everywhere
+    return *_within(replace(wanted, mask=mask), table, shown), everywhere
+
+
+def _table_at(bold: Bold, motion: Motion | None, points_mm: np.ndarray) -> np.ndarray:
+    """Interpolate every volume at points of the head, (volumes, points)."""
+    table = np.empty((bold.data.shape[-1], len(points_mm)), dtype=np.float32)
+    for number, values in enumerate(resample_at(bold.data, bold.affine, points_mm, motion)):
+        table[number] = values
+    return table
+
+
+def _within(grid: Grid, table: np.ndarray, kept: np.ndarray) -> tuple[Grid, np.ndarray]:
+    """Leave voxels out."""
+    if kept.all():
+        return grid, table
+    mask = grid.mask.copy()
+    mask[grid.mask] = kept
+    return replace(grid, mask=mask), np.ascontiguousarray(table[:, kept])
 
 
 def _on_grid(measured: Measured, grid: Grid) -> Measured:
