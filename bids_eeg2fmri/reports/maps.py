@@ -83,8 +83,8 @@ def draw_mask(template: "nib.Nifti1Image", mask: "nib.Nifti1Image", *, in_mni: b
             display.add_contours(mask, levels=[0.5], colors=[ORANGE], linewidths=1.2)
             if in_mni:
                 for of_template in (
-                    datasets.load_mni152_brain_mask(resolution=2),
-                    datasets.load_mni152_wm_mask(resolution=2),
+                    datasets.load_mni152_brain_mask(resolution=3),
+                    datasets.load_mni152_wm_mask(resolution=3),
                 ):
                     display.add_contours(of_template, levels=[0.5], colors=[BLUE], linewidths=0.7)
             _label(display, direction)
