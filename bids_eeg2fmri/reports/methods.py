@@ -19,6 +19,7 @@ _PACKAGES = {
     "pybids": "yarkoni2019",
     "nibabel": "brett_nibabel",
     "nilearn": "abraham2014",
+    "dipy": "garyfallidis2014",
     "numpy": "harris2020",
     "scipy": "virtanen2020",
     "pandas": "mckinney2010",

@@ -254,7 +254,19 @@ def describe_run(command: str, *, seed: int, engine: str | None) -> dict[str, An
     """See :func:`provenance`."""
     from importlib.metadata import version
 
-    packages = ("keras", "tensorflow", "mne", "mne-bids", "pybids", "nibabel", "nilearn", "numpy", "scipy", "pandas")
+    packages = (
+        "keras",
+        "tensorflow",
+        "mne",
+        "mne-bids",
+        "pybids",
+        "nibabel",
+        "nilearn",
+        "dipy",
+        "numpy",
+        "scipy",
+        "pandas",
+    )
     versions = {"bids_eeg2fmri": __version__, "python": platform.python_version()}
     versions |= {package: version(package) for package in packages}
     told = [

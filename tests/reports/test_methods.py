@@ -171,3 +171,29 @@ def test_html_has_authors_for_keys_and_escapes_what_the_dataset_says():
         "<p><strong>Data.</strong> By <em>app</em> <code>f_x</code> (Thomson, 1982; James &amp; Stein, 1961), "
         "&lt;script&gt; [@nobody1900].</p>"
     )
+
+
+def test_what_was_done_to_the_bold_is_told_and_nothing_else(before):
+    as_recorded = {
+        "space": "MNI152NLin2009aAsym", "n_unsteady": 3, "n_left_out": 3, "confounds": "none", "n_confounds": 0,
+        "motion": {"realigned": True}, "normalization": {"overlap": [0.9, 0.95]},
+    }  # fmt: skip
+    text = methods_text(before | {"recordings": [{"name": "sub-01_task-x", "bold_done": as_recorded}]})
+    assert "Volumes before the steady state, up to 3 of a run, were left out." in text
+    assert "least squares over six degrees of freedom [@friston1995]" in text
+    assert "registered with the template MNI152NLin2009aAsym [@fonov2011]" in text
+    assert "fmriprep" not in text
+    assert "smoothed" not in text
+    assert keys_of(bibliography(text)) == cited_in(text)
+    preprocessed = {
+        "pipeline": "fmriprep", "file": "x", "space": "T1w", "n_unsteady": 0, "n_left_out": 0, "confounds": "simple",
+        "n_confounds": 29, "smoothing_fwhm_mm": 6.0,
+    }  # fmt: skip
+    text = methods_text(before | {"recordings": [{"name": "sub-01_task-x", "bold_done": preprocessed}]})
+    assert "as preprocessed by fmriprep [@esteban2019], in the space T1w." in text
+    assert "within the brain mask of the pipeline" in text
+    assert "Confounds (strategy `simple`, as nilearn [@abraham2014] selects them)" in text
+    assert "smoothed within the brain by 6 mm" in text
+    assert "realigned" not in text
+    assert "[@friston1995]" not in text
+    assert keys_of(bibliography(text)) == cited_in(text)
