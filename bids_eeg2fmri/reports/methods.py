@@ -176,8 +176,13 @@ def _data(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"Recording `{entry['name']}`{': ' if any(told) else ''}{'; '.join(filter(None, told))}."
 
 
+def _entries(summary: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What was done to each recording: of a participant, or of everybody without saying who it was."""
+    return summary.get("recordings") or summary.get("done") or []
+
+
 def _eeg(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-    entries = summary.get("recordings") or []
+    entries = _entries(summary)
     gradient, wires, pulse = (
         any((entry.get(artefact) or {}).get("corrected") for entry in entries)
         for artefact in ("gradient", "wires", "pulse")
@@ -243,7 +248,7 @@ def _eeg(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _bold(summary: Mapping[str, Any], facts: Mapping[str, Any]) -> Iterator[str]:
-    done = [entry["bold_done"] for entry in summary.get("recordings") or [] if entry.get("bold_done")]
+    done = [entry["bold_done"] for entry in _entries(summary) if entry.get("bold_done")]
     yield from _before_use(done)
     mask = (
         "the brain mask of the pipeline"

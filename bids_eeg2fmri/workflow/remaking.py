@@ -107,7 +107,7 @@ def of_dataset(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     first = next((summary for summary in summaries if "model" in summary), summaries[0])
     kept = {key: first[key] for key in ("settings", "settings_hash", "provenance") if key in first}
     # What was done to some recording; not which they are.
-    kept["recordings"] = [
+    kept["done"] = [
         {step: entry[step] for step in _STEPS if step in entry}
         for summary in summaries
         for entry in summary["recordings"]
