@@ -52,6 +52,7 @@ patience = 3
 
 [evaluation]
 n_shifts = 150
+n_surrogates = 19
 
 [output]
 cleaned_eeg = true

@@ -26,7 +26,9 @@ def test_every_step_is_told_with_its_numbers_before_and_after():
     assert rows["Series"] == "as recorded, normalized to the space MNI152NLin2009aAsym"
     assert rows["Before the steady state"] == "2 volumes left out"
     assert rows["Scrubbed"] == "3 volumes left out for the motion of the head"
-    assert rows["Motion of the head"].startswith("up to 1.8 mm from where it was; from volume to volume 0.21 mm on average")
+    assert rows["Motion of the head"].startswith(
+        "up to 1.8 mm from where it was; from volume to volume 0.21 mm on average"
+    )
     assert rows["Motion of the head"].endswith("more than 0.5 mm 3 times; realigned")
     assert "0.88 by the affine part, 0.94 with the deformation" in rows["Normalization"]
     assert rows["Confounds"].startswith("24 confounds (strategy scrubbing)")
