@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +13,7 @@ import pytest
 from bids_eeg2fmri.bids.derivatives import Derivatives
 from bids_eeg2fmri.bids.pipelines import find_pipelines
 from bids_eeg2fmri.bold.drift import remove_drift
+from bids_eeg2fmri.bold.grid import Grid
 from bids_eeg2fmri.config import BoldSettings, Settings
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
@@ -293,6 +295,39 @@ class TestDerivativesElsewhere:
         path.unlink()
         path.symlink_to("../../.git/annex/objects/gone.nii.gz")
         np.testing.assert_array_equal(read(copy_of).table, read(moving).table)
+
+
+class TestModelOfAnotherSpace:
+    """What is read where a model is applied whose space nobody can give: it synthesizes, and is not scored."""
+
+    MODEL = Grid(np.ones((9, 8, 7), bool), np.diag([10.0, 10.0, 10.0, 1.0]), 4, "MNI152NLin6Asym", "2")
+
+    def test_preprocessed_bold_is_then_read_as_recorded(self, moving):
+        settings = Settings(bold=BoldSettings(space="MNI152NLin6Asym:res-2", realign="never"))
+        pipelines = find_pipelines(moving, {})
+        [insisting] = plan_participant(moving, "01", settings, pipelines=pipelines)
+        [planned] = plan_participant(moving, "01", settings, pipelines=pipelines, insist_on_space=False)
+        assert "in the space MNI152NLin6Asym:res-2, found it in" in str(insisting.error)
+        assert planned.error is None
+        measured = prepare_bold(planned.recording, settings.bold, model_grid=self.MODEL)
+        assert measured.done["space"] == "native"
+        assert not measured.grid.same_as(self.MODEL)
+
+    def test_other_voxels_of_the_same_space_are_brought_to_the_models(self, moving):
+        model = replace(self.MODEL, space=SPACE, affine=np.diag([10.0, 10.0, 10.0, 1.0]))
+        model.affine[:3, 3] = [-40, -60, -10]
+        measured, _ = plan(moving)
+        on_model = prepare_bold(measured.recording, BoldSettings(), model_grid=model)
+        assert on_model.grid.same_as(model)
+        # The mean image is the same one: each voxel has what is there in the series.
+        theirs = prepare_bold(measured.recording, BoldSettings())
+        where = (
+            np.linalg.inv(theirs.grid.affine)
+            @ np.column_stack([on_model.grid.coordinates_mm(), np.ones(on_model.grid.n_voxels)]).T
+        )
+        index = tuple(np.rint(where[:3]).astype(int))
+        image = theirs.grid.array(theirs.table[3:].mean(0))
+        assert np.corrcoef(image[index], on_model.table[3:].mean(0))[0, 1] > 0.8
 
 
 class TestConfounds:

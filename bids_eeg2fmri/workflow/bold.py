@@ -10,7 +10,7 @@ import numpy as np
 from bids_eeg2fmri.bids.pipelines import NATIVE
 from bids_eeg2fmri.bids.reading import Bold, read_bold, read_mask, read_nuisance, read_preprocessed_bold, standardized
 from bids_eeg2fmri.bids.recordings import PreprocessedBold, Recording
-from bids_eeg2fmri.bold.grid import Grid, resample, smooth
+from bids_eeg2fmri.bold.grid import Grid, smooth
 from bids_eeg2fmri.bold.masking import brain_mask
 from bids_eeg2fmri.bold.normalization import TEMPLATE, Normalization, normalize, template_grid
 from bids_eeg2fmri.bold.realignment import Motion, estimate_position, resample_at
@@ -312,17 +312,24 @@ def _within(grid: Grid, table: np.ndarray, kept: np.ndarray) -> tuple[Grid, np.n
 
 
 def _on_grid(measured: Measured, grid: Grid) -> Measured:
-    """Bring a series to the voxels of a model in the same standard space."""
+    """Bring a series to the voxels of a model in the same standard space, by linear interpolation."""
+    from scipy.ndimage import map_coordinates
+
     own = measured.grid
     if own.same_as(grid):
         return measured
-    share = resample(own.mask.astype(np.float32)[..., None], own.affine, grid)[..., 0]
-    mask = grid.mask & (share > 0.5)
-    if np.count_nonzero(mask) < 20:
+    to_voxels = np.linalg.inv(own.affine)
+    where = to_voxels[:3, :3] @ grid.coordinates_mm().T + to_voxels[:3, 3:]
+    share = map_coordinates(own.mask.astype(np.float32), where, order=1)
+    kept = share > 0.5
+    if np.count_nonzero(kept) < 20:
         return measured
-    table = np.empty((len(measured.table), np.count_nonzero(mask)), dtype=np.float32)
+    mask = grid.mask.copy()
+    mask[grid.mask] = kept
+    table = np.empty((len(measured.table), np.count_nonzero(kept)), dtype=np.float32)
     for number, volume in enumerate(measured.table):
-        table[number] = resample(own.array(volume)[..., None], own.affine, grid)[..., 0][mask] / share[mask]
+        # Of voxels at the rim, what lies outside the brain counts for nothing.
+        table[number] = map_coordinates(own.array(volume), where[:, kept], order=1) / share[kept]
     return replace(measured, grid=replace(grid, mask=mask), table=table)
 
 

@@ -58,7 +58,14 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
     report("finding recordings")
     synthesizer = load_synthesizer(task.bundle) if task.bundle else None
     settings = task.settings if synthesizer is None else _in_the_space_of(synthesizer, task.settings)
-    plan = plan_participant(task.dataset, subject, settings, task.filters, pipelines=task.pipelines)
+    plan = plan_participant(
+        task.dataset,
+        subject,
+        settings,
+        task.filters,
+        pipelines=task.pipelines,
+        insist_on_space=synthesizer is None,  # a model synthesizes all the same, and is not scored
+    )
     recordings = [planned.recording for planned in plan]
     task.derivatives.remove_participant(subject)  # what an earlier run concluded does not stand beside a failure
     covariates = read_participant(task.dataset, subject)

@@ -69,6 +69,7 @@ def plan_participant(
     *,
     files: Sequence[DataFile] | None = None,
     pipelines: Sequence[Pipeline] = (),
+    insist_on_space: bool = True,
     read_signals: bool = True,
 ) -> list[Planned]:
     """Find, pair and align what a participant has.
@@ -85,6 +86,8 @@ def plan_participant(
         The participant's, if the dataset has been indexed.
     pipelines : sequence of Pipeline, optional
         Where to look for preprocessed BOLD and cleaned EEG.
+    insist_on_space : bool
+        False takes BOLD as recorded where a pipeline has it, but not in the space of the settings; True makes that an error.
     read_signals : bool
         False leaves out what needs the EEG's signals: the gradient artefact.
 
@@ -130,7 +133,7 @@ def plan_participant(
         plan.append(Planned(recording))
     plan = [_with_copies(planned, proposal.copies) for planned in plan]
     if settings.bold.preprocessed == "auto":
-        plan = [_with_preprocessed(planned, pipelines, settings.bold.space) for planned in plan]
+        plan = [_with_preprocessed(planned, pipelines, settings.bold.space, insist_on_space) for planned in plan]
     return sorted(plan, key=lambda planned: (planned.recording.name, planned.recording.status))
 
 
@@ -169,7 +172,7 @@ def _with_copies(planned: Planned, copies: Mapping[DataFile, list[str]]) -> Plan
     return replace(planned, recording=replace(recording, reason="; ".join([recording.reason, *told])))
 
 
-def _with_preprocessed(planned: Planned, pipelines: Sequence[Pipeline], space: str) -> Planned:
+def _with_preprocessed(planned: Planned, pipelines: Sequence[Pipeline], space: str, insist: bool) -> Planned:
     """Add what a pipeline made of the BOLD of a pair."""
     recording = planned.recording
     if not recording.paired or planned.error is not None:
@@ -178,7 +181,7 @@ def _with_preprocessed(planned: Planned, pipelines: Sequence[Pipeline], space: s
     try:
         found = find_preprocessed_bold(pipelines, recording.bold, space)
     except Eeg2FmriError as error:
-        return replace(planned, error=error)
+        return replace(planned, error=error) if insist else planned
     return replace(planned, recording=replace(recording, preprocessed=found))
 
 
