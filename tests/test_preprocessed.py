@@ -290,10 +290,14 @@ class TestDerivativesElsewhere:
         ):
             read(copy_of)
 
-    def test_recorded_bold_whose_content_is_not_there_is_not_needed(self, copy_of, moving):
+    @pytest.mark.parametrize("kind", ["link", "pointer"])
+    def test_recorded_bold_whose_content_is_not_there_is_not_needed(self, copy_of, moving, kind):
         path = copy_of / f"sub-01/func/{STEM}_bold.nii.gz"
         path.unlink()
-        path.symlink_to("../../.git/annex/objects/gone.nii.gz")
+        if kind == "link":
+            path.symlink_to("../../.git/annex/objects/gone.nii.gz")
+        else:
+            path.write_text("/annex/objects/MD5E-s1234--0123456789abcdef.nii.gz\n")
         np.testing.assert_array_equal(read(copy_of).table, read(moving).table)
 
 

@@ -34,6 +34,9 @@ from bids_eeg2fmri.workflow.verdict import judge
 
 logger = logging.getLogger(__name__)
 
+# Stages of the settings that a saved model brings along.
+_LEARNED = ("spectrum", "window", "montage", "training")
+
 
 def process_participant(task: Task, subject: str, report: Progress) -> list[tuple[str, Eeg2FmriError]]:
     """Process all recordings of a participant and write everything but the HTML report.
@@ -250,9 +253,13 @@ def _apply(
     lags = np.array(synthesizer.spec.lags_s)
     name = str(synthesizer.card["architecture"])
     seen = set(synthesizer.card.get("fingerprints", []))
-    # How EEG was prepared and what was learned is the bundle's; what was paired and how it was judged, this run's.
-    own = {stage: settings.as_dict()[stage] for stage in ("pairs", "alignment", "evaluation")}
-    account.settings = synthesizer.card["settings"] | own
+    # What was learned, and of which frames, is the bundle's; what was paired, cleaned and judged, and how, this run's.
+    learned = {
+        stage: synthesizer.card["settings"][stage] for stage in _LEARNED if stage in synthesizer.card["settings"]
+    }
+    account.settings = settings.as_dict() | learned
+    if "n_components" in synthesizer.card["settings"].get("bold", {}):
+        account.settings["bold"]["n_components"] = synthesizer.card["settings"]["bold"]["n_components"]
     account.settings_hash = synthesizer.card["settings_hash"]
     scored: list[Prepared] = []
     other_grid: list[Prepared] = []

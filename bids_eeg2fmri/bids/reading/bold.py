@@ -10,7 +10,7 @@ import numpy as np
 
 from bids_eeg2fmri.bids.reading.files import refuse_missing
 from bids_eeg2fmri.bids.recordings import PreprocessedBold, Recording
-from bids_eeg2fmri.errors import InputDataError
+from bids_eeg2fmri.errors import InputDataError, MissingFilesError
 
 # Slices of one excitation are noted with times that differ by the rounding of the scanner; no scanner excites as fast.
 SAME_EXCITATION_S = 0.003
@@ -115,8 +115,11 @@ def read_preprocessed_bold(recording: Recording, preprocessed: PreprocessedBold)
     }
     bold = read_series(preprocessed.path, metadata)
     assert recording.bold is not None
-    if recording.bold.exists():
+    try:
         recorded = read_bold_header(recording.bold, recording.bold_metadata)
+    except MissingFilesError:
+        pass  # a link or pointer of git-annex without its content, which is not needed
+    else:
         if recorded.n_volumes != bold.header.n_volumes:
             raise InputDataError(
                 f"{preprocessed.path}: expected {recorded.n_volumes} volumes as in {recording.bold.name}, found "
