@@ -27,6 +27,10 @@ class Windows:
         Whether the recording holds all the EEG that the window needs.
     recording, volume : arrays of shape (volumes,)
         Where each window comes from.
+    signal : array of shape (frames, channels, times), optional
+        The EEG itself, the last step of each frame; where an architecture looks at it.
+    person : array of shape (volumes,), optional
+        Number of the participant, from 1 on; None where there is one alone.
     """
 
     power: np.ndarray
@@ -34,13 +38,21 @@ class Windows:
     complete: np.ndarray
     recording: np.ndarray
     volume: np.ndarray
+    signal: np.ndarray | None = None
+    person: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def gather(self, which: np.ndarray) -> np.ndarray:
-        """Copy out the windows at these positions, (len(which), lags, channels, frequencies)."""
-        return self.power[self.frames[which]]
+    def gather(self, which: np.ndarray, looks_at: str = "power") -> np.ndarray:
+        """Copy out the windows at these positions, (len(which), lags, channels, frequencies or times)."""
+        return self.look_at(looks_at)[self.frames[which]]
+
+    def look_at(self, what: str) -> np.ndarray:
+        """Give all frames of "power" or "signal"."""
+        frames = self.power if what == "power" else self.signal
+        assert frames is not None, "the windows were made without the signal"
+        return frames
 
 
 def lags_s(*, span_s: float, step_s: float) -> np.ndarray:

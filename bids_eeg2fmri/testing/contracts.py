@@ -10,9 +10,9 @@ import numpy as np
 
 from bids_eeg2fmri.errors import UsageError
 from bids_eeg2fmri.evaluation.metrics import Course, measure_agreement
-from bids_eeg2fmri.models.registry import build_model
+from bids_eeg2fmri.models.registry import Architecture, build_model, load_architecture
 from bids_eeg2fmri.models.spec import SampleSpec
-from bids_eeg2fmri.training.fitting import adapt_standardization
+from bids_eeg2fmri.training.fitting import adapt_standardization, gather_inputs
 from bids_eeg2fmri.windows import Windows
 
 if TYPE_CHECKING:
@@ -26,7 +26,18 @@ SPEC = SampleSpec(
     channels=("Fp1", "C3", "Cz", "Pz", "O2"),
     freqs_hz=(4.0, 6.0, 8.0, 10.0, 12.0, 20.0, 30.0),
     n_outputs=3,
+    positions_m=((-0.03, 0.08, 0.0), (-0.06, 0.0, 0.06), (0.0, 0.0, 0.09), (0.0, -0.06, 0.07), (0.03, -0.08, 0.0)),
+    sfreq=64.0,
 )
+# A brain of three slabs: each follows another rhythm.
+MASK = np.ones((9, 8, 7), dtype=bool)
+MASK[[0, -1]] = MASK[:, [0, -1]] = MASK[:, :, [0, -1]] = False
+VOXELS = replace(SPEC, n_outputs=int(MASK.sum()), mask=MASK)
+
+
+def spec_of(architecture: Architecture) -> SampleSpec:
+    """Give the sizes that an architecture is checked with."""
+    return VOXELS if architecture.predicts == "voxels" else SPEC
 
 
 def check_architecture(name: str, options: dict[str, Any] | None = None) -> None:
@@ -44,22 +55,27 @@ def check_architecture(name: str, options: dict[str, Any] | None = None) -> None
     AssertionError
         At the first promise that is broken; the message says which.
     """
+    architecture = load_architecture(name, options)
     for check in CHECKS:
-        check(lambda spec: build_model(name, spec, options))
+        check(architecture.build, spec_of(architecture))
     refuses_unknown_options(name)
 
 
-def maps_samples_to_targets(build: Build) -> None:
+def maps_samples_to_targets(build: Build, spec: SampleSpec = SPEC) -> None:
     """Give finite outputs of the right shape for any number of samples, each independent of the others."""
-    windows, _ = _linear_data()
-    model = _build(build, windows)
-    shape = tuple(model.input_shape), tuple(model.output_shape)
-    expected = (None, *SPEC.input_shape), (None, SPEC.n_outputs)
-    assert shape == expected, f"expected input and output of shape {expected}, found {shape}"
+    windows, _ = _linear_data(spec)
+    model = _build(build, spec, windows)
+    expected = spec.signal_shape if getattr(model, "looks_at", "power") == "signal" else spec.power_shape
+    shape = tuple(model.inputs[0].shape)
+    assert shape == (None, *expected), f"expected input of shape {(None, *expected)}, found {shape}"
+    shape = tuple(model.outputs[0].shape)
+    assert len(model.outputs) == 1, f"expected one output, found {len(model.outputs)}"
+    assert len(shape) == 2, f"expected output of shape (None, {spec.n_outputs} or more), found {shape}"
+    assert shape[1] >= spec.n_outputs, f"expected output of shape (None, {spec.n_outputs} or more), found {shape}"
     together = _predict(model, windows, np.arange(11))
     for size in (1, 2, 11):
         outputs = _predict(model, windows, np.arange(size))
-        assert outputs.shape == (size, SPEC.n_outputs), f"{size} samples gave outputs of shape {outputs.shape}"
+        assert len(outputs) == size, f"{size} samples gave outputs of shape {outputs.shape}"
         assert np.isfinite(outputs).all(), "outputs are not finite"
         worst = np.abs(outputs - together[:size]).max()
         assert worst < 1e-4 * max(1.0, np.abs(together).max()), (
@@ -68,20 +84,22 @@ def maps_samples_to_targets(build: Build) -> None:
     assert np.ptp(together, axis=0).max() > 0, "outputs are the same whatever the sample"
 
 
-def is_the_same_for_the_same_seed(build: Build) -> None:
+def is_the_same_for_the_same_seed(build: Build, spec: SampleSpec = SPEC) -> None:
     """Start from the same weights for the same seed, and from others for another one."""
-    windows, _ = _linear_data()
-    first, again, other = (_predict(_build(build, windows, seed=seed), windows, np.arange(7)) for seed in (3, 3, 4))
+    windows, _ = _linear_data(spec)
+    first, again, other = (
+        _predict(_build(build, spec, windows, seed=seed), windows, np.arange(7)) for seed in (3, 3, 4)
+    )
     assert np.array_equal(first, again), "two models of one seed differ: draw all weights by Keras' initializers"
     assert not np.array_equal(first, other), "models of two seeds are the same: nothing is drawn"
 
 
-def moves_every_weight(build: Build) -> None:
+def moves_every_weight(build: Build, spec: SampleSpec = SPEC) -> None:
     """Change every trainable weight in one training step."""
-    windows, targets = _linear_data()
-    model = _compiled(_build(build, windows))
+    windows, targets = _linear_data(spec)
+    model = _compiled(_build(build, spec, windows))
     before = [np.array(weight.numpy()) for weight in model.trainable_variables]
-    model.train_on_batch(windows.gather(np.arange(32)), targets[:32])
+    model.train_on_batch(gather_inputs(model, windows, np.arange(32)), targets[:32])
     still = [
         variable.path
         for variable, old in zip(model.trainable_variables, before, strict=True)
@@ -90,40 +108,40 @@ def moves_every_weight(build: Build) -> None:
     assert not still, f"one training step did not move {', '.join(still)}"
 
 
-def learns_a_linear_relation(build: Build) -> None:
+def learns_a_linear_relation(build: Build, spec: SampleSpec = SPEC) -> None:
     """Predict new samples of a linear relation of power and target after a short training."""
-    windows, targets = _linear_data()
+    windows, targets = _linear_data(spec)
     learn, new = np.arange(384), np.arange(384, 512)
-    model = _compiled(_build(build, windows))
+    model = _compiled(_build(build, spec, windows))
     rng = np.random.default_rng(0)
     for _ in range(40):
         for batch in np.array_split(rng.permutation(learn), len(learn) // 32):
-            model.train_on_batch(windows.gather(batch), targets[batch])
-    predicted = _predict(model, windows, new)
+            model.train_on_batch(gather_inputs(model, windows, batch), targets[batch])
+    predicted = _predict(model, windows, new)[:, : spec.n_outputs]
     r = measure_agreement([Course(targets[new], predicted, np.ones((len(new), 1)))]).r.min()
     assert r > 0.7, f"correlation with new samples of a linear relation is {r:.2f}, expected more than 0.7"
 
 
-def survives_its_weights_file(build: Build) -> None:
+def survives_its_weights_file(build: Build, spec: SampleSpec = SPEC) -> None:
     """Predict the same after its weights went through a file, standardization included."""
-    windows, targets = _linear_data()
-    model = _compiled(_build(build, windows))
-    model.train_on_batch(windows.gather(np.arange(32)), targets[:32])
+    windows, targets = _linear_data(spec)
+    model = _compiled(_build(build, spec, windows))
+    model.train_on_batch(gather_inputs(model, windows, np.arange(32)), targets[:32])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "network.weights.h5"
         model.save_weights(path)
         _seed(99)
-        other = build(SPEC)
+        other = build(spec)
         other.load_weights(path)
     same = np.array_equal(_predict(model, windows, np.arange(9)), _predict(other, windows, np.arange(9)))
     assert same, "predictions differ after save_weights and load_weights: something is not a weight"
 
 
-def standardizes_by_its_training_windows(build: Build) -> None:
+def standardizes_by_its_training_windows(build: Build, spec: SampleSpec = SPEC) -> None:
     """Predict the same of the same windows at another level and spread, after being adapted to those; compiled or not."""
-    windows, _ = _linear_data()
-    other = replace(windows, power=1.5 * windows.power + 300)
-    model = _compiled(_build(build, windows))
+    windows, _ = _linear_data(spec)
+    other = replace(windows, power=1.5 * windows.power + 300, signal=1.5 * windows.signal + 1e-5)
+    model = _compiled(_build(build, spec, windows))
     expected = _predict(model, windows, np.arange(9))
     unlike = np.abs(_predict(model, other, np.arange(9)) - expected).max()
     spread = max(float(np.abs(expected).max()), 1e-6)
@@ -135,7 +153,7 @@ def standardizes_by_its_training_windows(build: Build) -> None:
     )
 
 
-CHECKS: tuple[Callable[[Build], None], ...] = (
+CHECKS: tuple[Callable[[Build, SampleSpec], None], ...] = (
     maps_samples_to_targets,
     standardizes_by_its_training_windows,
     is_the_same_for_the_same_seed,
@@ -156,22 +174,29 @@ def refuses_unknown_options(name: str) -> None:
     assert "no_such_option" in told, f"the error does not name the unknown option: {told}"
 
 
-def _linear_data() -> tuple[Windows, np.ndarray]:
-    """Make power in dB at a real level, and targets that are each a rhythm some seconds ago plus a little noise."""
+def _linear_data(spec: SampleSpec) -> tuple[Windows, np.ndarray]:
+    """Make power in dB at a real level, EEG of that power, and targets: each a rhythm some seconds ago plus a little noise."""
     rng = np.random.default_rng(0)
-    n = 512
-    frames = np.arange(n)[:, None] + len(SPEC.lags_s) - 1 - np.arange(len(SPEC.lags_s))
-    power = rng.normal(-110, 4, (n + len(SPEC.lags_s), len(SPEC.channels), len(SPEC.freqs_hz))).astype(np.float32)
+    n, n_lags = 512, len(spec.lags_s)
+    frames = np.arange(n)[:, None] + n_lags - 1 - np.arange(n_lags)
+    power = rng.normal(-110, 4, (n + n_lags, len(spec.channels), len(spec.freqs_hz))).astype(np.float32)
+    times = np.arange(spec.signal_shape[2]) / spec.sfreq
+    turns = np.array(spec.freqs_hz)[:, None] * times + rng.random((*power.shape, 1))
+    signal = np.einsum("ncf,ncft->nct", 10 ** (power / 20), np.cos(2 * np.pi * turns)).astype(np.float32)
     sources = [power[:, channel, freq] for channel, freq in ((4, 3), (1, 5), (0, 1))]
     targets = np.stack([(source[frames[:, 3]] + 110) / 4 for source in sources], 1)
+    if spec.mask is not None:
+        place = np.arange(len(spec.mask)) * 3 // len(spec.mask)
+        targets = targets[:, np.broadcast_to(place[:, None, None], spec.mask.shape)[spec.mask]]
     targets += 0.2 * rng.standard_normal(targets.shape)
-    all_of_them = np.ones(n, dtype=bool)
-    return Windows(power, frames, all_of_them, np.zeros(n, dtype=int), np.arange(n)), targets.astype(np.float32)
+    person = np.ones(n, dtype=int)
+    windows = Windows(power, frames, np.ones(n, bool), np.zeros(n, int), np.arange(n), signal, person)
+    return windows, targets.astype(np.float32)
 
 
-def _build(build: Build, windows: Windows, *, seed: int = 0) -> "keras.Model":
+def _build(build: Build, spec: SampleSpec, windows: Windows, *, seed: int = 0) -> "keras.Model":
     _seed(seed)
-    model = build(SPEC)
+    model = build(spec)
     adapt_standardization(model, windows, np.arange(len(windows)))
     return model
 
@@ -190,4 +215,4 @@ def _seed(seed: int) -> None:
 
 
 def _predict(model: "keras.Model", windows: Windows, which: Iterable[int]) -> np.ndarray:
-    return np.asarray(model.predict_on_batch(windows.gather(np.asarray(which))))
+    return np.asarray(model.predict_on_batch(gather_inputs(model, windows, np.asarray(which))))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -162,10 +163,19 @@ def predict_windows(model, windows: Windows, which: np.ndarray, *, batch_size: i
     if not len(which):
         return np.zeros((0, model.output_shape[-1]), dtype=np.float32)
     parts = [
-        np.asarray(model.predict_on_batch(windows.gather(which[first : first + batch_size])))
+        np.asarray(model.predict_on_batch(gather_inputs(model, windows, which[first : first + batch_size])))
         for first in range(0, len(which), batch_size)
     ]
     return np.concatenate(parts)
+
+
+def gather_inputs(model, windows: Windows, which: np.ndarray) -> Any:
+    """Copy out what a network looks at: windows of power or signal, and the participant's number where it asks for it."""
+    windows_of_it = windows.gather(which, getattr(model, "looks_at", "power"))
+    if len(model.inputs) == 1:
+        return windows_of_it
+    nobody = np.zeros(len(which), dtype=np.int32)
+    return [windows_of_it, nobody if windows.person is None else windows.person[which].astype(np.int32)]
 
 
 def adapt_standardization(model, windows: Windows, train: np.ndarray) -> None:
@@ -175,7 +185,7 @@ def adapt_standardization(model, windows: Windows, train: np.ndarray) -> None:
     """
     from bids_eeg2fmri.models.layers.standardization import Standardization
 
-    frames = np.unique(windows.frames[train])
+    frames = windows.look_at(getattr(model, "looks_at", "power"))[np.unique(windows.frames[train])]
     for layer in model.layers:
         if isinstance(layer, Standardization):
-            layer.adapt(windows.power[frames])
+            layer.adapt(frames)

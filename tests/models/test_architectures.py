@@ -2,14 +2,15 @@
 
 import pytest
 
-from bids_eeg2fmri.models.registry import build_model, list_architectures
+from bids_eeg2fmri.models.registry import list_architectures, load_architecture
 from bids_eeg2fmri.testing import contracts
 
 
 @pytest.mark.parametrize("check", contracts.CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", list_architectures())
 def test_every_architecture(name, check):
-    check(lambda spec: build_model(name, spec))
+    architecture = load_architecture(name)
+    check(architecture.build, contracts.spec_of(architecture))
 
 
 @pytest.mark.parametrize("name", list_architectures())

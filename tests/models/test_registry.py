@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -31,4 +32,5 @@ def test_a_strange_name_gets_the_list():
 
 
 def test_the_shape_of_a_sample_is_told_by_its_axes():
-    assert SPEC.input_shape == (3, 2, 4)
+    assert SPEC.power_shape == (3, 2, 4)
+    assert replace(SPEC, sfreq=50.0).signal_shape == (3, 2, 150)

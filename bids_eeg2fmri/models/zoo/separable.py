@@ -36,12 +36,12 @@ class Config:
 
 def build(spec: SampleSpec, config: Config) -> keras.Model:
     """Build the network: ``(batch, lags, channels, freqs)`` in dB -> ``(batch, n_outputs)``."""
-    n_lags, n_channels, _ = spec.input_shape
+    n_lags, n_channels, _ = spec.power_shape
 
     def decay():
         return keras.regularizers.L2(config.weight_decay)
 
-    inputs = keras.Input(spec.input_shape)
+    inputs = keras.Input(spec.power_shape)
     # Mean and variance of each channel and frequency; adapted to training windows, part of the weights.
     x = Standardization(name="standardize")(inputs)
     x = layers.Dense(config.n_bands, use_bias=False, kernel_regularizer=decay(), name="bands")(x)
