@@ -140,7 +140,7 @@ def survives_its_weights_file(build: Build, spec: SampleSpec = SPEC) -> None:
 def standardizes_by_its_training_windows(build: Build, spec: SampleSpec = SPEC) -> None:
     """Predict the same of the same windows at another level and spread, after being adapted to those; compiled or not."""
     windows, _ = _linear_data(spec)
-    other = replace(windows, power=1.5 * windows.power + 300, signal=1.5 * windows.signal + 1e-5)
+    other = replace(windows, power=1.5 * windows.power + 300, signal=1.5 * windows.look_at("signal") + np.float32(1e-5))
     model = _compiled(_build(build, spec, windows))
     expected = _predict(model, windows, np.arange(9))
     unlike = np.abs(_predict(model, other, np.arange(9)) - expected).max()

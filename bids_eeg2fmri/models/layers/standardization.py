@@ -37,12 +37,10 @@ class Standardization(keras.layers.Layer):
 
     def adapt(self, frames: np.ndarray) -> None:
         """Take mean and standard deviation of (frames, channels, features)."""
-        over = {"none": 0, "times": (0, 2), "channels": (0, 1)}[self.share]
-        mean, deviation = (
-            np.reshape(of(frames, axis=over, dtype=np.float64), self.mean.shape) for of in (np.mean, np.std)
-        )
-        self.mean.assign(mean.astype(np.float32))
-        self.scale.assign(np.where(deviation > 0, deviation, 1).astype(np.float32))
+        over = {"none": (0,), "times": (0, 2), "channels": (0, 1)}[self.share]
+        deviation = frames.std(over, dtype=np.float64)
+        self.mean.assign(frames.mean(over, dtype=np.float64).astype(np.float32).reshape(self.mean.shape))
+        self.scale.assign(np.where(deviation > 0, deviation, 1).astype(np.float32).reshape(self.scale.shape))
 
     def get_config(self):
         return super().get_config() | {"share": self.share}
