@@ -1,15 +1,21 @@
 """Fit a network to windows: batches gathered as they are needed, stopped by inner validation."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from bids_eeg2fmri.evaluation.baselines import shrinkage
-from bids_eeg2fmri.models.registry import build_model
+from bids_eeg2fmri.models.registry import Architecture
 from bids_eeg2fmri.models.spec import SampleSpec
+from bids_eeg2fmri.training.checkpoints import Checkpoint
 from bids_eeg2fmri.windows import Windows
+
+# Of the first learning rate, what a cosine leaves at last.
+LEAST_RATE = 0.01
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,15 @@ class Schedule:
     patience: int
     batch_size: int
     learning_rate: float
+    decay: Literal["constant", "cosine"] = "constant"
+    accumulated_batches: int = 1
+
+    def rate_at(self, epoch: int) -> float:
+        """Give the learning rate of an epoch, counted from 0; it does not depend on when training will end."""
+        if self.decay == "constant":
+            return self.learning_rate
+        falling = 0.5 * (1 + np.cos(np.pi * epoch / self.max_epochs))
+        return float(self.learning_rate * (LEAST_RATE + (1 - LEAST_RATE) * falling))
 
 
 @dataclass(frozen=True)
@@ -43,28 +58,74 @@ class History:
     gains: tuple[float, ...]
 
 
+@dataclass
+class _Course:
+    """One run of epochs from the start."""
+
+    losses: list[float] = field(default_factory=list)
+    errors: list[float] = field(default_factory=list)
+    best: np.ndarray | None = None  # what was predicted after the epoch with the least error
+
+
 class Trainer:
     """One compiled network that is trained again and again from the same start.
 
     Compiling costs seconds; folds of one shape share it. Nothing but the initial weights is carried from one fit to the
     next.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    spec : SampleSpec
+    schedule : Schedule
+    seed : int
+        Of the initial weights, the order of the samples and what layers draw.
+    start : sequence of arrays, optional
+        Weights to start from instead of drawn ones, as :meth:`keras.Model.get_weights` gives them: those of a network that
+        is to be tuned. Its standardization then stays what it is.
+    work_dir : Path, optional
+        Where an interrupted training finds how far it came.
+
+    Attributes
+    ----------
+    judged : list of (rows, predicted)
+        Of the last fit, per inner split: what was predicted of samples that were not learned from, (samples, n_outputs),
+        in units of the targets, times the gains.
     """
 
-    def __init__(self, architecture: str, spec: SampleSpec, schedule: Schedule, *, seed: int):
+    def __init__(
+        self,
+        architecture: Architecture,
+        spec: SampleSpec,
+        schedule: Schedule,
+        *,
+        seed: int,
+        start: Sequence[np.ndarray] | None = None,
+        work_dir: Path | None = None,
+    ):
         import keras
 
         keras.utils.set_random_seed(seed)
+        self.architecture = architecture
         self.spec = spec
         self.schedule = schedule
         self.seed = seed
+        self.work_dir = work_dir
         # The network works in units of the targets' standard deviation; here it is, times the gains.
         self.output_scale = np.ones(spec.n_outputs, dtype=np.float32)
-        self.model = build_model(architecture, spec)
+        self.judged: list[tuple[np.ndarray, np.ndarray]] = []
+        self.model = architecture.build(spec)
+        self._tuned = start is not None
+        if start is not None:
+            self.model.set_weights(list(start))
+        steps = schedule.accumulated_batches
+        optimizer = keras.optimizers.Adam(
+            schedule.learning_rate, gradient_accumulation_steps=steps if steps > 1 else None
+        )
         # XLA slows small networks on CPUs down and would compile each batch size anew.
-        self.model.compile(keras.optimizers.Adam(schedule.learning_rate), loss="mse", jit_compile=False)
+        self.model.compile(optimizer, loss="mse", jit_compile=False)
         self.model.optimizer.build(self.model.trainable_variables)
-        self._start = [np.array(weight) for weight in self.model.get_weights()]
-        self._optimizer_start = [value.numpy().copy() for value in self.model.optimizer.variables]
+        self._start = _copied(self._state())
 
     def fit(
         self,
@@ -89,33 +150,49 @@ class Trainer:
         independent : float
             Share of the samples that count as independent.
         """
-        learning, judging, judged, measured = [], [], [], []
-        for learn, judge in inner:
+        checkpoint = self._checkpoint(windows, targets, train, inner)
+        courses = self._resume(checkpoint)
+        patience = self.schedule.patience
+        for number, (learn, judge) in enumerate(inner):
             scale = _spread(targets[learn])
             truth = targets[judge] / scale
             variance = float(np.mean(truth**2)) or 1.0
-            losses: list[float] = []
-            errors: list[float] = []
-            for loss in self._epochs(windows, targets, learn, scale, self.schedule.max_epochs):
-                losses.append(loss)
-                predicted = self._predict(windows, judge)
-                errors.append(float(np.mean((predicted - truth) ** 2)) / variance)
-                if errors[-1] <= min(errors):
-                    best_predicted = predicted
-                if len(errors) - int(np.argmin(errors)) > self.schedule.patience:
+            rng = self._begin(courses, number, windows, learn, checkpoint)
+            course = courses[number]
+            while len(course.errors) < self.schedule.max_epochs:
+                if len(course.errors) - 1 - _best(course) >= patience:
                     break
-            learning.append(tuple(losses))
-            judging.append(tuple(errors))
-            judged.append(best_predicted)
-            measured.append(truth)
-        gains = shrinkage(judged, measured, independent=independent)
-        best = round(float(np.mean([np.argmin(errors) + 1 for errors in judging])))
+                course.losses.append(self._epoch(windows, targets, learn, scale, len(course.losses), rng))
+                predicted = self._predict(windows, judge)
+                course.errors.append(float(np.mean((predicted - truth) ** 2)) / variance)
+                if course.errors[-1] <= min(course.errors):
+                    course.best = predicted
+                self._keep(checkpoint, courses, rng)
+        best = round(float(np.mean([_best(course) + 1 for course in courses[: len(inner)]])))
 
         scale = _spread(targets[train])
-        for _ in self._epochs(windows, targets, train, scale, best):
-            pass
+        rng = self._begin(courses, len(inner), windows, train, checkpoint)
+        final = courses[-1]
+        while len(final.losses) < best:
+            final.losses.append(self._epoch(windows, targets, train, scale, len(final.losses), rng))
+            self._keep(checkpoint, courses, rng)
+        self._keep(checkpoint, courses, rng, at_once=True)
+
+        scales = [_spread(targets[learn]) for learn, _ in inner]
+        predictions = [course.best for course in courses[:-1] if course.best is not None]
+        measured = [targets[judge] / one for (_, judge), one in zip(inner, scales, strict=True)]
+        gains = shrinkage(predictions, measured, independent=independent)
+        self.judged = [
+            (judge, predicted * one * gains)
+            for (_, judge), predicted, one in zip(inner, predictions, scales, strict=True)
+        ]
         self.output_scale = (scale * gains).astype(np.float32)
-        return History(tuple(learning), tuple(judging), best, tuple(gains.tolist()))
+        return History(
+            tuple(tuple(course.losses) for course in courses[:-1]),
+            tuple(tuple(course.errors) for course in courses[:-1]),
+            best,
+            tuple(gains.tolist()),
+        )
 
     def predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
         """Predict targets at these positions, (len(which), n_outputs), with the weights of the last fit."""
@@ -123,34 +200,96 @@ class Trainer:
 
     def learned(self) -> list[np.ndarray]:
         """Copy out all that the last fit has left, for :meth:`restore`."""
-        return [*(np.array(weight) for weight in self.model.get_weights()), self.output_scale]
+        return [*_copied(self.model.weights), self.output_scale]
 
     def restore(self, learned: Sequence[np.ndarray]) -> None:
         """Predict again as after an earlier fit."""
         *weights, self.output_scale = learned
         self.model.set_weights(weights)
 
-    def _epochs(
-        self, windows: Windows, targets: np.ndarray, which: np.ndarray, scale: float, n: int
-    ) -> Iterator[float]:
-        """Train anew on these samples; give the loss after each of ``n`` epochs."""
-        self.model.set_weights(self._start)
-        for variable, value in zip(self.model.optimizer.variables, self._optimizer_start, strict=True):
-            variable.assign(value)
-        adapt_standardization(self.model, windows, which)
-        rng = np.random.default_rng(self.seed)
+    def _epoch(self, windows: Windows, targets: np.ndarray, which: np.ndarray, scale: float, epoch: int, rng) -> float:
+        """Go through the samples once; give the mean loss."""
+        self.model.optimizer.learning_rate.assign(self.schedule.rate_at(epoch))
+        order = rng.permutation(which)
         size = min(self.schedule.batch_size, len(which))
-        for _ in range(n):
-            order = rng.permutation(which)
-            losses = []
-            # Full batches only, so that the network is compiled for one size; the rest has its turn in another epoch.
-            for first in range(0, len(order) - size + 1, size):
-                batch = order[first : first + size]
-                losses.append(float(self.model.train_on_batch(windows.gather(batch), targets[batch] / scale)))
-            yield float(np.mean(losses))
+        losses = []
+        # Full batches only, so that the network is compiled for one size; the rest has its turn in another epoch.
+        for first in range(0, len(order) - size + 1, size):
+            batch = order[first : first + size]
+            inputs = gather_inputs(self.model, windows, batch)
+            losses.append(float(self.model.train_on_batch(inputs, targets[batch] / scale)))
+        return float(np.mean(losses))
 
     def _predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
-        return predict_windows(self.model, windows, which, batch_size=256)
+        return predict_windows(self.model, windows, which)[:, : self.spec.n_outputs]
+
+    # ------------------------------------------------------------------------------------------------- where it stands
+
+    def _state(self) -> list[Any]:
+        """List all that training changes: weights, what layers draw from, and the optimizer's memory."""
+        return [*self.model.trainable_variables, *self.model.non_trainable_variables, *self.model.optimizer.variables]
+
+    def _begin(self, courses: list[_Course], number: int, windows: Windows, which, checkpoint) -> np.random.Generator:
+        """Go back to the start, or to where an interrupted course stopped."""
+        rng = np.random.default_rng(self.seed)
+        if number < len(courses) - 1:
+            return rng  # done before the interruption
+        if number == len(courses) - 1:
+            values, arrays = checkpoint.read()
+            self._set(arrays[values["n_best"] :])
+            rng.bit_generator.state = values["rng"]
+            return rng
+        self._set(self._start)
+        if not self._tuned:
+            adapt_standardization(self.model, windows, which)
+        courses.append(_Course())
+        return rng
+
+    def _set(self, values: Sequence[np.ndarray]) -> None:
+        for variable, value in zip(self._state(), values, strict=True):
+            variable.assign(value)
+
+    def _checkpoint(self, windows: Windows, targets: np.ndarray, train: np.ndarray, inner) -> Checkpoint | None:
+        if self.work_dir is None:
+            return None
+        what = [self.architecture.name, asdict(self.architecture.config), asdict(self.schedule), self.seed]
+        spec = [self.spec.lags_s, self.spec.channels, self.spec.freqs_hz, self.spec.n_outputs, self.spec.positions_m]
+        data = [windows.look_at(self.architecture.looks_at), windows.frames, targets[train], train]
+        return Checkpoint(
+            self.work_dir, [*what, *spec, *data, *(part for pair in inner for part in pair), *self._start]
+        )
+
+    def _resume(self, checkpoint: Checkpoint | None) -> list[_Course]:
+        kept = checkpoint.read() if checkpoint is not None else None
+        if kept is None:
+            return []
+        values, arrays = kept
+        best = iter(arrays[: values["n_best"]])
+        return [
+            _Course(losses, errors, next(best) if errors else None)
+            for losses, errors in zip(values["losses"], values["errors"], strict=True)
+        ]
+
+    def _keep(self, checkpoint: Checkpoint | None, courses: list[_Course], rng, *, at_once: bool = False) -> None:
+        if checkpoint is None or not (at_once or checkpoint.is_due):
+            return
+        best = [course.best for course in courses if course.best is not None]
+        values = {
+            "losses": [course.losses for course in courses],
+            "errors": [course.errors for course in courses],
+            "n_best": len(best),
+            "rng": json.loads(json.dumps(rng.bit_generator.state)),
+        }
+        checkpoint.write(values, [*best, *_copied(self._state())])
+
+
+def _copied(variables: Sequence[Any]) -> list[np.ndarray]:
+    return [variable.numpy().copy() for variable in variables]
+
+
+def _best(course: _Course) -> int:
+    """Give the epoch with the least error, counted from 0; the first where there is none yet."""
+    return int(np.argmin(course.errors)) if course.errors else 0
 
 
 def _spread(targets: np.ndarray) -> float:
@@ -159,14 +298,14 @@ def _spread(targets: np.ndarray) -> float:
 
 
 def predict_windows(model, windows: Windows, which: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
-    """Run a network over windows, a batch at a time."""
+    """Run a network over windows, a batch at a time; give all that it puts out, (len(which), n), float32."""
     if not len(which):
         return np.zeros((0, model.output_shape[-1]), dtype=np.float32)
     parts = [
         np.asarray(model.predict_on_batch(gather_inputs(model, windows, which[first : first + batch_size])))
         for first in range(0, len(which), batch_size)
     ]
-    return np.concatenate(parts)
+    return np.concatenate(parts).astype(np.float32, copy=False)
 
 
 def gather_inputs(model, windows: Windows, which: np.ndarray) -> Any:

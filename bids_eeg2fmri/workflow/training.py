@@ -16,6 +16,7 @@ from bids_eeg2fmri.eeg.spectrum import Spectrum
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_features
 from bids_eeg2fmri.evaluation.splits import Samples, Split, folds_of, hold_out, learn_from_all
+from bids_eeg2fmri.models.registry import load_architecture
 from bids_eeg2fmri.models.spec import SampleSpec
 from bids_eeg2fmri.training.fitting import History, Schedule, Trainer
 from bids_eeg2fmri.training.synthesizer import Synthesizer
@@ -261,7 +262,8 @@ def make_trainer(spectrum: Spectrum, lags: np.ndarray, n_outputs: int, settings:
     """Make the network of the settings for windows of such a spectrum."""
     spec = SampleSpec(tuple(lags.tolist()), spectrum.channels, tuple(spectrum.freqs_hz.tolist()), n_outputs)
     t = settings.training
-    return Trainer(t.architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed)
+    architecture = load_architecture(t.architecture)
+    return Trainer(architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed)
 
 
 def card_of(
