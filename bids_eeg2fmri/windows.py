@@ -100,11 +100,17 @@ def make_windows(spectra: Sequence[Spectrum], onsets_s: Sequence[np.ndarray], *,
         np.concatenate(complete),
         np.concatenate(recording),
         np.concatenate(volume),
+        _joined([spectrum.signal for spectrum in spectra]),
     )
 
 
+def _joined(signals: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    there = [signal for signal in signals if signal is not None]
+    return np.concatenate(there) if len(there) == len(signals) else None
+
+
 def without_timing(windows: Windows, spectra: Sequence[Spectrum], *, seed: Sequence[int]) -> Windows:
-    """Draw the phases of power over time at random: EEG that has nothing to do with any volume.
+    """Draw the phases of power over time at random, and of the signal: EEG that has nothing to do with any volume.
 
     All channels and frequencies of a recording get the same phases, so what they have in common stays.
 
@@ -118,4 +124,16 @@ def without_timing(windows: Windows, spectra: Sequence[Spectrum], *, seed: Seque
     ends = np.cumsum([len(spectrum.ends_s) for spectrum in spectra])
     parts = np.split(windows.power, ends[:-1])
     power = [randomize_phases(part, seed=[*seed, number]) for number, part in enumerate(parts)]
-    return replace(windows, power=np.concatenate(power))
+    signal = windows.signal
+    if signal is not None:
+        signal = np.concatenate(
+            [_signal_without_timing(part, [*seed, number]) for number, part in enumerate(np.split(signal, ends[:-1]))]
+        )
+    return replace(windows, power=np.concatenate(power), signal=signal)
+
+
+def _signal_without_timing(signal: np.ndarray, seed: Sequence[int]) -> np.ndarray:
+    """As one long signal: drawn by frames, its rhythms would stay as strong as they are."""
+    frames, channels, times = signal.shape
+    drawn = randomize_phases(signal.transpose(0, 2, 1).reshape(frames * times, channels), seed=seed)
+    return drawn.reshape(frames, times, channels).transpose(0, 2, 1)

@@ -121,3 +121,38 @@ def test_each_draw_without_timing_is_another_and_can_be_made_again():
     first, again, other = (without_timing(windows, spectra, seed=[3, draw]).power for draw in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0.5
+
+
+def with_signal(power):
+    """Three channels of 50 frames of 20 times each: a rhythm that is there in the first half alone."""
+    times = np.arange(50 * 20) / 20
+    rhythm = np.sin(2 * np.pi * 3 * times) * (times < 25)
+    signal = np.outer(rhythm, [1.0, 2.0, -1.0]).reshape(50, 20, 3).transpose(0, 2, 1).astype(np.float32)
+    ends = np.arange(1.0, 51.0)
+    return Spectrum(power, np.array([8.0, 10.0]), ends, ("C3", "Cz", "C4"), signal, 20.0)
+
+
+def test_windows_hold_the_signal_of_their_frames():
+    spectrum = with_signal(np.zeros((50, 3, 2), np.float32))
+    windows = make_windows([spectrum], [np.array([10.0, 30.0])], lags=np.array([0.0, 1.0, 2.0]))
+    np.testing.assert_array_equal(windows.gather(np.array([1]), "signal")[0], spectrum.signal[[29, 28, 27]])
+
+
+def test_a_signal_without_timing_has_its_rhythms_all_the_time():
+    spectrum = with_signal(np.random.default_rng(0).standard_normal((50, 3, 2)).astype(np.float32))
+    windows = make_windows([spectrum], [np.array([10.0, 30.0])], lags=np.array([0.0, 1.0]))
+    drawn = without_timing(windows, [spectrum], seed=[1])
+    assert drawn.signal.shape == windows.signal.shape
+    assert windows.signal[30:].std() == 0
+    assert drawn.signal[30:].std() > 0.5 * drawn.signal.std()
+    flat = drawn.signal.transpose(1, 0, 2).reshape(3, -1)
+    np.testing.assert_allclose(flat[1], 2 * flat[0], atol=1e-4)  # what channels have in common stays
+    np.testing.assert_allclose(flat[0].std(), windows.signal[:, 0].std(), rtol=0.01)
+
+
+def test_some_channels_keep_power_and_signal_together():
+    spectrum = with_signal(np.random.default_rng(0).standard_normal((50, 3, 2)).astype(np.float32))
+    some = spectrum.of(("C4", "C3"))
+    np.testing.assert_array_equal(some.power, spectrum.power[:, [2, 0]])
+    np.testing.assert_array_equal(some.signal, spectrum.signal[:, [2, 0]])
+    assert some.channels == ("C4", "C3")

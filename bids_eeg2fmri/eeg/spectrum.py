@@ -1,5 +1,6 @@
 """Power of the EEG over time and frequency, in Hz."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,12 +21,26 @@ class Spectrum:
     ends_s : array of shape (frames,)
         When each frame ends, on the EEG's clock: a frame knows nothing of what comes after.
     channels : tuple of str
+    signal : array of shape (frames, channels, times), optional
+        The EEG itself, in V, of the last step of each frame; see :func:`~bids_eeg2fmri.eeg.frames.cut_signal`.
+    sfreq : float
+        Its rate, in Hz.
     """
 
     power: np.ndarray
     freqs_hz: np.ndarray
     ends_s: np.ndarray
     channels: tuple[str, ...]
+    signal: np.ndarray | None = None
+    sfreq: float = 0.0
+
+    def of(self, channels: Sequence[str]) -> "Spectrum":
+        """Some of the channels, in the order asked for."""
+        if tuple(channels) == self.channels:
+            return self
+        order = [self.channels.index(channel) for channel in channels]
+        signal = None if self.signal is None else self.signal[:, order]
+        return replace(self, power=self.power[:, order], signal=signal, channels=tuple(channels))
 
 
 def frame_ends(signals: Signals, *, anchor_s: float, step_s: float) -> np.ndarray:

@@ -208,6 +208,8 @@ class Account:
             "frame_s": np.array(self.frame_s),
             "fingerprint": np.array(p.fingerprint),
         }
+        if p.spectrum.signal is not None:
+            arrays |= {"signal": p.spectrum.signal, "sfreq": np.array(p.spectrum.sfreq)}
         known = {"motion": p.motion, "cardiac": p.cardiac, "confounds": p.confounds, "usable": p.usable}
         arrays |= {name: columns for name, columns in known.items() if columns is not None}
         if p.table is not None and p.grid is not None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from bids_eeg2fmri.eeg.bad_channels import find_bad_channels, find_useless_chann
 from bids_eeg2fmri.eeg.cleaning import remove_scanner_artifacts
 from bids_eeg2fmri.eeg.downsampling import Signals, downsample
 from bids_eeg2fmri.eeg.electrodes import Position, place_channels
+from bids_eeg2fmri.eeg.frames import cut_signal
 from bids_eeg2fmri.eeg.gradient import Gradient
 from bids_eeg2fmri.eeg.montage import Wanted, fit_montage
 from bids_eeg2fmri.eeg.pulse import Pulse
@@ -47,6 +48,8 @@ class Sampling:
         Lags that a saved model asks for; None lets the step be changed so that it divides the repetition time.
     tr_s : float
         Of series to be synthesized where there is no BOLD.
+    sfreq : float
+        Of the signal that is kept beside power, in Hz; 0 keeps none.
     """
 
     freqs_hz: tuple[float, ...]
@@ -55,6 +58,7 @@ class Sampling:
     wanted: Wanted | None = None
     lags_s: tuple[float, ...] | None = None
     tr_s: float = 2.0
+    sfreq: float = 0.0
 
     @classmethod
     def by_settings(cls, settings: Settings) -> "Sampling":
@@ -193,6 +197,9 @@ def transform(
         step_s = sampling.step_s
         ends_s = np.unique(np.round(onsets_s[:, None] - np.array(sampling.lags_s), 6))
     spectrum = compute_spectrum(signals, ends_s, width_s=sampling.frame_s, freqs_hz=np.array(sampling.freqs_hz))
+    if sampling.sfreq:
+        signal = cut_signal(signals, spectrum.ends_s, step_s=step_s, sfreq=sampling.sfreq)
+        spectrum = replace(spectrum, signal=signal, sfreq=signal.shape[2] / step_s)
     logger.info(
         "%s: %d channels at %g Hz, %d frames of %g s, %d volumes", recording.name, len(signals.channels), eeg.raw.info["sfreq"],
         len(spectrum.ends_s), sampling.frame_s, len(onsets_s),

@@ -282,8 +282,12 @@ def _comparable_samples(
 
 def _with_channels(sample: Sample, channels: list[str]) -> Sample:
     order = [sample.spectrum.channels.index(c) for c in channels]
-    spectrum = replace(sample.spectrum, power=sample.spectrum.power[:, order], channels=tuple(channels))
-    return replace(sample, spectrum=spectrum, level_db=sample.level_db[order], positions=sample.positions[order])
+    return replace(
+        sample,
+        spectrum=sample.spectrum.of(channels),
+        level_db=sample.level_db[order],
+        positions=sample.positions[order],
+    )
 
 
 def _judge_transfer(transferred: Transfer, settings: Settings) -> dict[str, Mapping[str, Any]]:

@@ -212,15 +212,12 @@ def _restricted(prepared: Prepared, mask: np.ndarray, channels: tuple[str, ...])
     assert prepared.grid is not None
     assert prepared.table is not None
     order = [prepared.spectrum.channels.index(channel) for channel in channels]
-    spectrum = prepared.spectrum
-    if channels != spectrum.channels:
-        spectrum = replace(spectrum, power=spectrum.power[:, order], channels=channels)
     table = prepared.table
     if not np.array_equal(mask, prepared.grid.mask):
         table = table[:, mask[prepared.grid.mask]]
     return replace(
         prepared,
-        spectrum=spectrum,
+        spectrum=prepared.spectrum.of(channels),
         positions=[prepared.positions[i] for i in order],
         grid=replace(prepared.grid, mask=mask),
         table=table,

@@ -106,7 +106,14 @@ class Transfer:
 def read_sample(derivatives: Derivatives, participant: str, name: str, path: str, events: str | None = None) -> Sample:
     """Read a recording without its BOLD; ``path`` and the table of ``events`` as the participant's summary has them."""
     arrays = derivatives.read_samples(path, leave_out=("change", "baseline"))
-    spectrum = Spectrum(arrays["power"], arrays["freqs_hz"], arrays["ends_s"], tuple(map(str, arrays["channels"])))
+    spectrum = Spectrum(
+        arrays["power"],
+        arrays["freqs_hz"],
+        arrays["ends_s"],
+        tuple(map(str, arrays["channels"])),
+        arrays.get("signal"),
+        float(arrays.get("sfreq", 0.0)),
+    )
     return Sample(
         participant,
         name,
