@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,10 @@ from nibabel.filebasedimages import ImageFileError
 
 from bids_eeg2fmri.bold.basis import Basis
 from bids_eeg2fmri.bold.grid import Grid
-from bids_eeg2fmri.errors import MissingFilesError, ModelError, OutputError
-from bids_eeg2fmri.models.registry import build_model, list_architectures
+from bids_eeg2fmri.errors import MissingFilesError, ModelError, OutputError, UsageError
+from bids_eeg2fmri.models.registry import load_architecture
 from bids_eeg2fmri.models.spec import SampleSpec
-from bids_eeg2fmri.training.fitting import predict_windows
+from bids_eeg2fmri.training.fitting import OutputBasis, predict_coefficients
 from bids_eeg2fmri.windows import Windows
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Synthesizer:
     def coefficients(self, windows: Windows, which: np.ndarray) -> np.ndarray:
         """Predict the coefficients of the basis, (volumes of all windows, components); 0 where not asked for."""
         said = np.zeros((len(windows), len(self.basis.components)), dtype=np.float32)
-        said[which] = predict_windows(self.network, windows, which) * self.output_scale
+        basis = OutputBasis.of(self.spec, self.basis.components)
+        said[which] = predict_coefficients(self.network, windows, which, basis) * self.output_scale
         return said
 
     def save(self, folder: Path) -> Path:
@@ -86,6 +87,7 @@ class Synthesizer:
                 "channels": list(self.spec.channels),
                 "freqs_hz": list(self.spec.freqs_hz),
                 "lags_s": list(self.spec.lags_s),
+                "sfreq": self.spec.sfreq,
                 "n_outputs": self.spec.n_outputs,
                 "output_scale": self.output_scale.tolist(),
                 "shape": list(self.grid.mask.shape),
@@ -108,8 +110,14 @@ class Synthesizer:
         return folder
 
 
-def load_synthesizer(folder: Path) -> Synthesizer:
+def load_synthesizer(folder: Path, *, trusted: str | None = None) -> Synthesizer:
     """Load a bundle.
+
+    Parameters
+    ----------
+    folder : Path
+    trusted : str, optional
+        An architecture of another package that the user named: a bundle alone does not make anything be imported.
 
     Raises
     ------
@@ -132,14 +140,19 @@ def load_synthesizer(folder: Path) -> Synthesizer:
             raise ModelError(
                 f"{card_path}: expected a bundle of format {FORMAT_VERSION} or older, found {version}; update bids_eeg2fmri"
             )
+        channels = tuple(map(str, card["channels"]))
+        stated = card.get("positions_m")
+        card["positions_m"] = _positions(stated, len(channels))
         spec = SampleSpec(
             tuple(map(float, card["lags_s"])),
-            tuple(map(str, card["channels"])),
+            channels,
             tuple(map(float, card["freqs_hz"])),
             int(card["n_outputs"]),
+            tuple(None if xyz is None else (xyz[0], xyz[1], xyz[2]) for xyz in card["positions_m"]) if stated else (),
+            float(card.get("sfreq", 0.0)),
         )
-        architecture, hashes, output_scale = (
-            card["architecture"],
+        named, hashes, output_scale = (
+            str(card["architecture"]),
             dict(card["sha256"]),
             np.array(card["output_scale"], dtype=np.float32),
         )
@@ -147,21 +160,27 @@ def load_synthesizer(folder: Path) -> Synthesizer:
         # How EEG is prepared for it; read by who applies the model.
         card |= {key: float(card[key]) for key in ("frame_s", "step_s", "tr_s")}
         card["relative_power"] = bool(card["relative_power"])
-        card["positions_m"] = _positions(card.get("positions_m"), len(spec.channels))
         card |= {"settings": dict(card["settings"]), "settings_hash": str(card["settings_hash"])}
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{card_path}: expected the card of a bundle, found it broken ({error!r}); save it anew"
         ) from error
-    if architecture not in list_architectures():
-        raise ModelError(
-            f"{card_path}: unknown architecture {architecture!r}; known: {', '.join(list_architectures())}"
-        )
+    try:
+        if "." in named and named != trusted:
+            raise UsageError(
+                f"it is of another package, which would be imported; set training.architecture of --config-file to {named}"
+            )
+        architecture = load_architecture(named, options)
+    except UsageError as error:
+        raise ModelError(f"{card_path}: cannot use the architecture {named!r}: {error}") from error
     for name in _FILES:
         if _sha256(folder / name) != hashes.get(name):
             raise ModelError(f"{folder / name}: is not the file that the card describes; copy the bundle anew")
 
-    network = build_model(architecture, spec, options)
+    grid, template, components = _images(folder, card)
+    if architecture.predicts == "voxels":
+        spec = replace(spec, mask=grid.mask)
+    network = architecture.build(spec)
     try:
         with warnings.catch_warnings():
             # Keras warns of weights that it skips; a network with a part at random is none.
@@ -169,7 +188,12 @@ def load_synthesizer(folder: Path) -> Synthesizer:
             network.load_weights(folder / "network.weights.h5")
     except (ValueError, OSError, KeyError, UserWarning) as error:
         reason = str(error).partition("\n")[0]
-        raise ModelError(f"{folder}: the weights do not fit the architecture {architecture} ({reason})") from error
+        raise ModelError(f"{folder}: the weights do not fit the architecture {named} ({reason})") from error
+    return Synthesizer(network, spec, Basis(components), grid, template, output_scale, card)
+
+
+def _images(folder: Path, card: dict[str, Any]) -> tuple[Grid, np.ndarray, np.ndarray]:
+    """Read grid, template and components."""
     try:
         mask = nib.load(folder / "mask.nii.gz")
         # Bundles that are older than spaces are of the series' own.
@@ -179,7 +203,7 @@ def load_synthesizer(folder: Path) -> Synthesizer:
         template = np.asarray(nib.load(folder / "template.nii.gz").dataobj, dtype=np.float32)
     except (ImageFileError, OSError, ValueError, IndexError) as error:
         raise ModelError(f"{folder}: expected images of the model's grid, found {error}; save it anew") from error
-    return Synthesizer(network, spec, Basis(components), grid, template, output_scale, card)
+    return grid, template, components
 
 
 def _positions(stated: Any, n_channels: int) -> list[list[float] | None]:

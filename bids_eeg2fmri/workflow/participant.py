@@ -59,7 +59,7 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
         If nothing could be done.
     """
     report("finding recordings")
-    synthesizer = load_synthesizer(task.bundle) if task.bundle else None
+    synthesizer = load_synthesizer(task.bundle, trusted=task.settings.training.architecture) if task.bundle else None
     settings = task.settings if synthesizer is None else _in_the_space_of(synthesizer, task.settings)
     plan = plan_participant(
         task.dataset,

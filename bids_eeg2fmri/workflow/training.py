@@ -10,13 +10,13 @@ import numpy as np
 from bids_eeg2fmri import __version__
 from bids_eeg2fmri.bold.basis import Basis, fit_basis
 from bids_eeg2fmri.bold.drift import drift_regressors, remove_drift
-from bids_eeg2fmri.bold.grid import percent_change
+from bids_eeg2fmri.bold.grid import Grid, percent_change
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import Spectrum
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_features
 from bids_eeg2fmri.evaluation.splits import Samples, Split, folds_of, hold_out, learn_from_all
-from bids_eeg2fmri.models.registry import load_architecture
+from bids_eeg2fmri.models.registry import Architecture, load_architecture
 from bids_eeg2fmri.models.spec import SampleSpec
 from bids_eeg2fmri.training.fitting import History, Schedule, Trainer
 from bids_eeg2fmri.training.synthesizer import Synthesizer
@@ -125,10 +125,8 @@ def predict_out_of_sample(
 
     def network(learned: Learned, split: Split) -> np.ndarray:
         nonlocal trainer
-        n_outputs = learned.targets.shape[1]
-        if trainer is None or trainer.spec.n_outputs != n_outputs:
-            trainer = make_trainer(runs[0].spectrum, lags, n_outputs, settings, seed=seed)
-        histories.append(trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent))
+        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed)
+        histories.append(fit(trainer, windows, learned, split, independent=independent))
         logger.debug("%d epochs", histories[-1].best_epoch)
         return trainer.predict(windows, split.test)
 
@@ -195,10 +193,8 @@ def train_on_all(
     samples = samples_of(runs, windows, settings)
     split = learn_from_all(samples, settings.training.hold_out, n_folds=settings.training.n_folds)
     learned = learn_targets(runs, windows, split.train, settings)
-    trainer = make_trainer(runs[0].spectrum, lags, learned.targets.shape[1], settings, seed=seed)
-    history = trainer.fit(
-        windows, learned.targets, split.train, split.inner, independent=independent_share([run.tr_s for run in runs])
-    )
+    trainer = trainer_for(None, runs[0], lags, learned, settings, seed=seed)
+    history = fit(trainer, windows, learned, split, independent=independent_share([run.tr_s for run in runs]))
     grid = runs[0].grid
     assert grid is not None
     template = grid.array(np.mean(learned.baselines, axis=0))
@@ -258,12 +254,64 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
     return Learned([baselines.get(number, of_others) for number in range(len(runs))], basis, targets)
 
 
-def make_trainer(spectrum: Spectrum, lags: np.ndarray, n_outputs: int, settings: Settings, *, seed: int) -> Trainer:
-    """Make the network of the settings for windows of such a spectrum."""
-    spec = SampleSpec(tuple(lags.tolist()), spectrum.channels, tuple(spectrum.freqs_hz.tolist()), n_outputs)
+def trainer_for(
+    trainer: Trainer | None, run: Prepared, lags: np.ndarray, learned: "Learned", settings: Settings, *, seed: int
+) -> Trainer:
+    """Go on with a trainer if it has as many targets, else make one."""
+    n_targets = learned.targets.shape[1]
+    if trainer is not None and len(trainer.output_scale) == n_targets:
+        return trainer
+    assert run.grid is not None
+    return make_trainer(run.spectrum, run.positions, lags, n_targets, run.grid, settings, seed=seed)
+
+
+def fit(trainer: Trainer, windows: Windows, learned: "Learned", split: Split, *, independent: float) -> History:
+    """Fit to the training samples of a split."""
+    return trainer.fit(
+        windows,
+        learned.targets,
+        split.train,
+        split.inner,
+        independent=independent,
+        components=learned.basis.components,
+    )
+
+
+def architecture_of(settings: Settings) -> Architecture:
+    """Load the architecture of the settings, with its options."""
+    return load_architecture(settings.training.architecture, settings.training.options)
+
+
+def make_trainer(
+    spectrum: Spectrum,
+    positions: Sequence[Sequence[float] | None],
+    lags: np.ndarray,
+    n_targets: int,
+    grid: Grid,
+    settings: Settings,
+    *,
+    seed: int,
+    n_people: int = 0,
+) -> Trainer:
+    """Make the network of the settings for windows of such a spectrum, and targets of such a grid."""
+    architecture = architecture_of(settings)
+    of_voxels = architecture.predicts == "voxels"
+    spec = SampleSpec(
+        tuple(lags.tolist()),
+        spectrum.channels,
+        tuple(spectrum.freqs_hz.tolist()),
+        grid.n_voxels if of_voxels else n_targets,
+        tuple(None if xyz is None else (xyz[0], xyz[1], xyz[2]) for xyz in positions),
+        spectrum.sfreq if architecture.looks_at == "signal" else 0.0,
+        grid.mask if of_voxels else None,
+        n_people,
+    )
+    return Trainer(architecture, spec, _schedule_of(settings), seed=seed)
+
+
+def _schedule_of(settings: Settings) -> Schedule:
     t = settings.training
-    architecture = load_architecture(t.architecture)
-    return Trainer(architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed)
+    return Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate, t.decay, t.accumulated_batches)
 
 
 def card_of(
@@ -272,7 +320,7 @@ def card_of(
     """Describe a synthesizer for its bundle: how EEG has to be prepared for it, and what made it."""
     return {
         "architecture": settings.training.architecture,
-        "architecture_options": {},
+        "architecture_options": settings.training.options,
         "positions_m": positions,
         "frame_s": frame_s,
         "step_s": step_s,

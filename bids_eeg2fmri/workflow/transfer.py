@@ -27,6 +27,7 @@ from bids_eeg2fmri.workflow.scoring import RIDGE, Said, Scores, score
 from bids_eeg2fmri.workflow.training import (
     Learned,
     card_of,
+    fit,
     gap_s,
     independent_share,
     make_trainer,
@@ -76,6 +77,11 @@ class Sample:
     cardiac: np.ndarray | None = None
     confounds: np.ndarray | None = None
     usable: np.ndarray | None = None
+
+    @property
+    def known_positions(self) -> list[list[float] | None]:
+        """Position of each channel, None where it is not known."""
+        return [xyz.tolist() if np.isfinite(xyz).all() else None for xyz in self.positions]
 
 
 @dataclass(frozen=True)
@@ -204,8 +210,8 @@ def transfer(
         held_out = np.unique(participant[split.test])
         report(f"transfer to {', '.join(everyone[i] for i in held_out)} ({fold + 1} of {len(splits)})")
         learned = _learn(windows, split.train, reduced, settings)
-        trainer = _trainer(trainer, first, lags, learned, settings, seed)
-        trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent)
+        trainer = _trainer(trainer, first, lags, learned, grid, settings, seed)
+        fit(trainer, windows, learned, split, independent=independent)
         by_name = {
             settings.training.architecture: trainer.predict(windows, split.test),
             RIDGE: predict_by_ridge(
@@ -246,9 +252,8 @@ def transfer(
     report("training on all participants")
     split = learn_from_all(volumes, "participant", n_folds=settings.training.n_folds)
     learned = _learn(windows, split.train, reduced, settings)
-    trainer = _trainer(trainer, first, lags, learned, settings, seed)
-    trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent)
-    positions = [xyz.tolist() if np.isfinite(xyz).all() else None for xyz in first.positions]
+    trainer = _trainer(trainer, first, lags, learned, grid, settings, seed)
+    fit(trainer, windows, learned, split, independent=independent)
     synthesizer = Synthesizer(
         trainer.model,
         trainer.spec,
@@ -257,7 +262,12 @@ def transfer(
         grid.array(template),
         trainer.output_scale,
         card_of(
-            settings, positions=positions, step_s=step_s, tr_s=first.tr_s, frame_s=first.frame_s, relative_power=True
+            settings,
+            positions=first.known_positions,
+            step_s=step_s,
+            tr_s=first.tr_s,
+            frame_s=first.frame_s,
+            relative_power=True,
         )
         | {"trained_on": [s.name for s in with_bold], "fingerprints": [s.fingerprint for s in with_bold]},
     )
@@ -301,11 +311,13 @@ def _learn(windows: Windows, train: np.ndarray, reduced: Sequence[_Reduced], set
     return Learned([], basis, targets)
 
 
-def _trainer(trainer: Trainer | None, sample: Sample, lags, learned: Learned, settings: Settings, seed: int) -> Trainer:
-    n_outputs = learned.targets.shape[1]
-    if trainer is not None and trainer.spec.n_outputs == n_outputs:
+def _trainer(
+    trainer: Trainer | None, sample: Sample, lags, learned: Learned, grid: Grid, settings: Settings, seed: int
+) -> Trainer:
+    n_targets = learned.targets.shape[1]
+    if trainer is not None and len(trainer.output_scale) == n_targets:
         return trainer
-    return make_trainer(sample.spectrum, lags, n_outputs, settings, seed=seed)
+    return make_trainer(sample.spectrum, sample.known_positions, lags, n_targets, grid, settings, seed=seed)
 
 
 def _score(derivatives, samples, windows, test, learned, by_name, said, is_other, grid, regions, settings, seed):

@@ -140,9 +140,21 @@ def test_a_card_that_is_none_is_told(text, bundle):
 
 
 def test_an_architecture_that_nobody_knows_is_told(bundle):
-    edit_card(bundle, architecture="os.system")
-    with pytest.raises(ModelError, match=r"unknown architecture 'os\.system'; known: .*separable"):
+    edit_card(bundle, architecture="seperable")
+    with pytest.raises(ModelError, match="cannot use the architecture 'seperable': .*; did you mean separable"):
         load_synthesizer(bundle)
+
+
+def test_an_architecture_of_another_package_is_imported_only_if_the_user_names_it(bundle, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    edit_card(bundle, architecture="elsewhere.network")
+    with pytest.raises(
+        ModelError, match="of another package, .*; set training.architecture of --config-file to elsewh"
+    ):
+        load_synthesizer(bundle)
+    with pytest.raises(SystemExit, match="imported"):
+        load_synthesizer(bundle, trusted="elsewhere.network")
 
 
 def test_weights_of_another_size_are_told(bundle):
