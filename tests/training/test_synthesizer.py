@@ -141,7 +141,7 @@ def test_a_card_that_is_none_is_told(text, bundle):
 
 def test_an_architecture_that_nobody_knows_is_told(bundle):
     edit_card(bundle, architecture="seperable")
-    with pytest.raises(ModelError, match="cannot use the architecture 'seperable': .*; did you mean separable"):
+    with pytest.raises(ModelError, match=r"cannot use the architecture 'seperable': .*; did you mean separable"):
         load_synthesizer(bundle)
 
 
@@ -150,7 +150,7 @@ def test_an_architecture_of_another_package_is_imported_only_if_the_user_names_i
     monkeypatch.syspath_prepend(tmp_path)
     edit_card(bundle, architecture="elsewhere.network")
     with pytest.raises(
-        ModelError, match="of another package, .*; set training.architecture of --config-file to elsewh"
+        ModelError, match=r"of another package, .*; set training.architecture of --config-file to elsewh"
     ):
         load_synthesizer(bundle)
     with pytest.raises(SystemExit, match="imported"):
