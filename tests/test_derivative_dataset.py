@@ -230,6 +230,21 @@ def test_scores_tell_the_model_beside_the_baselines(participant_run):
         assert (table.pooled_skill <= 1).all()
 
 
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_the_measurement_lies_where_it_was_expected_as_often_as_was_said(subject, participant_run):
+    summary = json.loads((participant_run.output / f"sub-{subject}" / f"sub-{subject}_summary.json").read_text())
+    told = summary["uncertainty"]
+    assert [row["wanted"] for row in told["coverage"]] == [0.5, 0.9]
+    for row in told["coverage"]:
+        assert row["found"] == pytest.approx(row["wanted"], abs=0.05)
+    path = participant_run.output / f"{stem(subject)}_desc-error_statmap.nii.gz"
+    error, mask = load(path), load(participant_run.output / f"{stem(subject)}_desc-brain_mask.nii.gz") > 0
+    assert sidecar(path)["Units"] == "percent signal change"
+    assert (error[mask] > 0).all()
+    assert np.median(error[mask]) == pytest.approx(told["error_median"], rel=0.1)
+    assert not error[~mask].any()
+
+
 def test_regions_are_told_with_both_courses(participant_run):
     table = pd.read_csv(participant_run.output / f"{stem('02')}_desc-regions_timeseries.tsv", sep="\t")
     assert len(table) == 100

@@ -1,8 +1,8 @@
 """A trained model with all that is needed to apply it: network, basis, template, and a card that says what it is.
 
 A bundle is a folder: ``card.json``, ``network.weights.h5`` (Keras' own format) and the NIfTI images ``mask``,
-``template`` and ``components``. Loading it runs no code of the bundle: the network is built here, by name, and only
-numbers are read.
+``template``, ``components`` and ``error``. Loading it runs no code of the bundle: the network is built here, by name, and only
+numbers are read. Format 2 added the image ``error``; bundles of format 1 have none and are read as before.
 """
 
 import hashlib
@@ -30,8 +30,10 @@ from bids_eeg2fmri.windows import Windows
 if TYPE_CHECKING:
     import keras
 
-FORMAT_VERSION = 1
-_FILES = ("network.weights.h5", "mask.nii.gz", "template.nii.gz", "components.nii.gz")
+FORMAT_VERSION = 2
+_FILES = ("network.weights.h5", "mask.nii.gz", "template.nii.gz", "components.nii.gz", "error.nii.gz")
+# What a bundle of format 1 does not have.
+_SINCE_2 = ("error.nii.gz",)
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Synthesizer:
         Mean image of the training volumes, in the source's units.
     output_scale : array of shape (components,)
         In percent signal change: the unit of the network's outputs times how much of each is believed.
+    error : array of shape (voxels,)
+        Standard deviation of measured around synthesized change, in percent, of samples that were not learned from.
     card : dict
         What the model was made of and from; goes to ``card.json`` as it is.
     """
@@ -59,6 +63,7 @@ class Synthesizer:
     grid: Grid
     template: np.ndarray
     output_scale: np.ndarray
+    error: np.ndarray
     card: dict[str, Any]
 
     def predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
@@ -81,6 +86,7 @@ class Synthesizer:
             self.grid.image_of(self.grid.mask.astype(np.uint8)).to_filename(part / "mask.nii.gz")
             self.grid.image_of(self.template.astype(np.float32)).to_filename(part / "template.nii.gz")
             self.grid.image(self.basis.components).to_filename(part / "components.nii.gz")
+            self.grid.image(self.error.astype(np.float32)).to_filename(part / "error.nii.gz")
             card = self.card | {
                 "format_version": FORMAT_VERSION,
                 "architecture": self.card["architecture"],
@@ -127,7 +133,7 @@ def load_synthesizer(folder: Path, *, trusted: str | None = None) -> Synthesizer
         If the card is of a newer version or broken, or a file is not the one that the card describes.
     """
     card_path = folder / "card.json"
-    missing = [name for name in ("card.json", *_FILES) if not (folder / name).is_file()]
+    missing = [name for name in ("card.json", *_FILES) if name not in _SINCE_2 and not (folder / name).is_file()]
     if missing:
         raise MissingFilesError(
             f"{folder}: expected a bundle with {', '.join(('card.json', *_FILES))}, found no {', '.join(missing)}; "
@@ -173,11 +179,11 @@ def load_synthesizer(folder: Path, *, trusted: str | None = None) -> Synthesizer
         architecture = load_architecture(named, options)
     except UsageError as error:
         raise ModelError(f"{card_path}: cannot use the architecture {named!r}: {error}") from error
-    for name in _FILES:
-        if _sha256(folder / name) != hashes.get(name):
+    for name in _FILES if version > 1 else [name for name in _FILES if name not in _SINCE_2]:
+        if not (folder / name).is_file() or _sha256(folder / name) != hashes.get(name):
             raise ModelError(f"{folder / name}: is not the file that the card describes; copy the bundle anew")
 
-    grid, template, components = _images(folder, card)
+    grid, template, components, error_sd = _images(folder, card, with_error=version > 1)
     if architecture.predicts == "voxels":
         spec = replace(spec, mask=grid.mask)
     network = architecture.build(spec)
@@ -189,11 +195,11 @@ def load_synthesizer(folder: Path, *, trusted: str | None = None) -> Synthesizer
     except (ValueError, OSError, KeyError, UserWarning) as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(f"{folder}: the weights do not fit the architecture {named} ({reason})") from error
-    return Synthesizer(network, spec, Basis(components), grid, template, output_scale, card)
+    return Synthesizer(network, spec, Basis(components), grid, template, output_scale, error_sd, card)
 
 
-def _images(folder: Path, card: dict[str, Any]) -> tuple[Grid, np.ndarray, np.ndarray]:
-    """Read grid, template and components."""
+def _images(folder: Path, card: dict[str, Any], *, with_error: bool) -> tuple[Grid, np.ndarray, np.ndarray, np.ndarray]:
+    """Read grid, template, components and error; NaN for an error that is not known."""
     try:
         mask = nib.load(folder / "mask.nii.gz")
         # Bundles that are older than spaces are of the series' own.
@@ -201,9 +207,12 @@ def _images(folder: Path, card: dict[str, Any]) -> tuple[Grid, np.ndarray, np.nd
         grid = Grid(np.asarray(mask.dataobj) > 0, mask.affine, int(mask.header["sform_code"]), *named)
         components = grid.table(np.asarray(nib.load(folder / "components.nii.gz").dataobj))
         template = np.asarray(nib.load(folder / "template.nii.gz").dataobj, dtype=np.float32)
+        spread = np.full(grid.n_voxels, np.nan, np.float32)
+        if with_error:
+            spread = grid.table(np.asarray(nib.load(folder / "error.nii.gz").dataobj, dtype=np.float32))
     except (ImageFileError, OSError, ValueError, IndexError) as error:
         raise ModelError(f"{folder}: expected images of the model's grid, found {error}; save it anew") from error
-    return grid, template, components
+    return grid, template, components, spread
 
 
 def _positions(stated: Any, n_channels: int) -> list[list[float] | None]:

@@ -26,7 +26,7 @@ from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Prepared, on_common_ground, prepare
 from bids_eeg2fmri.workflow.progress import Progress
 from bids_eeg2fmri.workflow.regions import regions_of
-from bids_eeg2fmri.workflow.results import published_metrics, results_of, write_agreement
+from bids_eeg2fmri.workflow.results import published_metrics, results_of, write_agreement, write_error, write_errors
 from bids_eeg2fmri.workflow.scoring import Said, score
 from bids_eeg2fmri.workflow.task import compare_task_maps
 from bids_eeg2fmri.workflow.training import describe_history, gap_s, predict_out_of_sample, train_on_all
@@ -210,6 +210,7 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
         "task": compare_task_maps(account, runs, measured, out.predicted, blocks, grid),
         "model": {"architecture": architecture, "bundle": f"models/sub-{account.subject}"},
         "training": describe_history(out.histories),
+        "uncertainty": write_errors(account, runs, measured, out.predicted[architecture], blocks, out.errors, grid),
     }
     account.results["verdict"]["sentences"] += warn_of_covering([(run.recording, run.montage) for run in runs])
 
@@ -357,6 +358,8 @@ def _apply(
         account.synthesized(
             p, synthesizer.grid, template * (1 + change / 100), volumes, account.sidecar(p, model, scores)
         )
+        if np.isfinite(synthesizer.error).all():
+            write_error(account, p, synthesizer.error, synthesizer.grid)
     for p in other_grid:
         remark = account.entries[p.recording.file]["remark"]
         account.note(p.recording, "synthesized", f"{remark}; not scored, its BOLD is on another grid than the model")

@@ -51,6 +51,9 @@ class OutOfSample:
         Whether a volume has all the EEG it needs.
     histories : list of History
         Of the network, one per fold.
+    errors : list of arrays of shape (voxels,)
+        Of the network, one per fold: standard deviation of the measured change around the predicted one, in percent, in
+        training volumes that were left out in between.
     """
 
     baselines: list[np.ndarray]
@@ -58,6 +61,7 @@ class OutOfSample:
     folds: list[np.ndarray]
     complete: list[np.ndarray]
     histories: list[History] = field(default_factory=list)
+    errors: list[np.ndarray] = field(default_factory=list)
 
 
 def windows_of(runs: Sequence[Prepared], settings: Settings) -> tuple[Windows, np.ndarray]:
@@ -122,16 +126,19 @@ def predict_out_of_sample(
     independent = independent_share([run.tr_s for run in runs])
     trainer: Trainer | None = None
     histories: list[History] = []
+    errors: list[np.ndarray] = []
 
     def network(learned: Learned, split: Split) -> np.ndarray:
         nonlocal trainer
         trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed)
         histories.append(fit(trainer, windows, learned, split, independent=independent))
+        errors.append(error_of(trainer, learned))
         logger.debug("%d epochs", histories[-1].best_epoch)
         return trainer.predict(windows, split.test)
 
     models = {settings.training.architecture: network} | ridge_models(windows, runs, settings)
-    return replace(hold_out_in_turn(runs, windows, samples, models, settings, report=report), histories=histories)
+    out = hold_out_in_turn(runs, windows, samples, models, settings, report=report)
+    return replace(out, histories=histories, errors=errors)
 
 
 # From what training volumes determine to coefficients of the test volumes, (volumes, components).
@@ -208,7 +215,14 @@ def train_on_all(
         relative_power=False,
     )
     synthesizer = Synthesizer(
-        trainer.model, trainer.spec, learned.basis, grid, template, trainer.output_scale, about | card
+        trainer.model,
+        trainer.spec,
+        learned.basis,
+        grid,
+        template,
+        trainer.output_scale,
+        error_of(trainer, learned),
+        about | card,
     )
     return synthesizer, history
 
@@ -224,11 +238,28 @@ class Learned:
     basis : Basis
     targets : array of shape (windows, components)
         Coefficients; NaN for windows that are not trained on, so that nobody can look at them unnoticed.
+    train : array of int
+        Positions of the windows that are.
+    change : array of shape (len(train), voxels)
+        Their percent signal change, drift removed.
     """
 
     baselines: list[np.ndarray]
     basis: Basis
     targets: np.ndarray
+    train: np.ndarray
+    change: np.ndarray
+
+
+def error_of(trainer: Trainer, learned: Learned) -> np.ndarray:
+    """Give the standard deviation of what was measured around what was predicted on the inner splits, (voxels,), in percent."""
+    squared = np.zeros(learned.change.shape[1])
+    n = 0
+    for rows, predicted in trainer.judged:
+        left = learned.change[np.searchsorted(learned.train, rows)] - learned.basis.expand(predicted.astype(np.float32))
+        squared += np.einsum("ij,ij->j", left, left, dtype=np.float64)
+        n += len(rows)
+    return np.sqrt(squared / max(n, 1)).astype(np.float32)
 
 
 def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray, settings: Settings) -> Learned:
@@ -251,7 +282,7 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
     basis = fit_basis(change, settings.bold.n_components)
     targets = np.full((len(windows), len(basis.components)), np.nan, dtype=np.float32)
     targets[train] = basis.project(change)  # train is sorted by run, as the changes are
-    return Learned([baselines.get(number, of_others) for number in range(len(runs))], basis, targets)
+    return Learned([baselines.get(number, of_others) for number in range(len(runs))], basis, targets, train, change)
 
 
 def trainer_for(

@@ -261,6 +261,7 @@ def transfer(
         grid,
         grid.array(template),
         trainer.output_scale,
+        _error(trainer, learned, reduced),
         card_of(
             settings,
             positions=first.known_positions,
@@ -286,6 +287,7 @@ class _Reduced:
     rows: np.ndarray  # positions of the windows
     coefficients: np.ndarray  # (volumes, directions)
     directions: np.ndarray  # (directions, voxels)
+    left: np.ndarray  # (voxels,), variance of what the directions do not hold
 
 
 def _reduce(derivatives, sample: Sample, grid: Grid, windows: Windows, number: int, settings: Settings) -> _Reduced:
@@ -296,7 +298,8 @@ def _reduce(derivatives, sample: Sample, grid: Grid, windows: Windows, number: i
     change = remove_drift(_change(derivatives, sample, grid)[volumes], unwanted[volumes])
     # Twice as many directions as the group's basis keeps: what is lost here is below its noise.
     basis = fit_basis(change, 2 * settings.bold.n_components)
-    return _Reduced(rows, basis.project(change), basis.components)
+    coefficients = basis.project(change)
+    return _Reduced(rows, coefficients, basis.components, (change - basis.expand(coefficients)).var(0))
 
 
 def _learn(windows: Windows, train: np.ndarray, reduced: Sequence[_Reduced], settings: Settings) -> Learned:
@@ -308,7 +311,19 @@ def _learn(windows: Windows, train: np.ndarray, reduced: Sequence[_Reduced], set
     targets = np.full((len(windows), len(basis.components)), np.nan, dtype=np.float32)
     for r in used:
         targets[r.rows] = r.coefficients @ basis.project(r.directions)
-    return Learned([], basis, targets)
+    return Learned([], basis, targets, train, np.zeros((0, 0)))
+
+
+def _error(trainer: Trainer, learned: Learned, reduced: Sequence[_Reduced]) -> np.ndarray:
+    """Give the standard deviation of what was measured around what was predicted on the inner splits, (voxels,), in percent."""
+    squared, n = np.zeros(learned.basis.components.shape[1]), 0
+    for rows, predicted in trainer.judged:
+        for r in reduced:
+            own = np.isin(r.rows, rows)
+            said = learned.basis.expand(predicted[np.isin(rows, r.rows)].astype(np.float32))
+            squared += ((r.coefficients[own] @ r.directions - said) ** 2).sum(0) + own.sum() * r.left
+            n += int(own.sum())
+    return np.sqrt(squared / max(n, 1))
 
 
 def _trainer(
