@@ -18,7 +18,8 @@ from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_fea
 from bids_eeg2fmri.evaluation.splits import Samples, Split, folds_of, hold_out, learn_from_all
 from bids_eeg2fmri.models.registry import load_architecture
 from bids_eeg2fmri.models.spec import SampleSpec
-from bids_eeg2fmri.training.fitting import History, Schedule, Trainer
+from bids_eeg2fmri.training.fitting import History, Schedule
+from bids_eeg2fmri.training.learner import Learner, make_learner
 from bids_eeg2fmri.training.synthesizer import Synthesizer
 from bids_eeg2fmri.windows import Windows, lags_s, make_windows
 from bids_eeg2fmri.workflow.blind import GLOBAL, blind_features, global_signal
@@ -120,7 +121,7 @@ def predict_out_of_sample(
     windows, lags = windows_of(runs, settings)
     samples = samples_of(runs, windows, settings)
     independent = independent_share([run.tr_s for run in runs])
-    trainer: Trainer | None = None
+    trainer: Learner | None = None
     histories: list[History] = []
 
     def network(learned: Learned, split: Split) -> np.ndarray:
@@ -258,12 +259,14 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
     return Learned([baselines.get(number, of_others) for number in range(len(runs))], basis, targets)
 
 
-def make_trainer(spectrum: Spectrum, lags: np.ndarray, n_outputs: int, settings: Settings, *, seed: int) -> Trainer:
+def make_trainer(spectrum: Spectrum, lags: np.ndarray, n_outputs: int, settings: Settings, *, seed: int) -> Learner:
     """Make the network of the settings for windows of such a spectrum."""
     spec = SampleSpec(tuple(lags.tolist()), spectrum.channels, tuple(spectrum.freqs_hz.tolist()), n_outputs)
     t = settings.training
     architecture = load_architecture(t.architecture)
-    return Trainer(architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed)
+    return make_learner(
+        architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed
+    )
 
 
 def card_of(
