@@ -34,6 +34,12 @@ class Ridge:
     gains : array of shape (targets,)
         See :func:`shrinkage`.
     penalty : float
+    penalties : array of shape (penalties,)
+        That were tried, from the weakest.
+    training_error, validation_error : arrays of shape (inner splits, penalties)
+        Mean squared error of the samples that were fitted, and of those to judge by.
+    judged : list of arrays of shape (samples, targets)
+        Per inner split, what the chosen penalty predicts of the samples to judge by; without the gains.
     """
 
     features: np.ndarray
@@ -42,6 +48,10 @@ class Ridge:
     weights: np.ndarray
     gains: np.ndarray
     penalty: float
+    penalties: np.ndarray
+    training_error: np.ndarray
+    validation_error: np.ndarray
+    judged: list[np.ndarray]
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Predict (samples, targets) from (samples, features)."""
@@ -79,18 +89,29 @@ def fit_ridge(
     (Ridge on time, frequency and delay.)
     """
     penalties = np.logspace(-2, 4, 19) * features.shape[1]
-    predictions: list[list[np.ndarray]] = [[] for _ in penalties]
+    predictions, training_error = [], []
     for learn, judge in inner:
         solver = _Solver(features[learn], targets[learn], least_scale)
-        for i, predicted in enumerate(solver.predict(features[judge], penalties)):
-            predictions[i].append(predicted)
+        predictions.append(np.array(list(solver.predict(features[judge], penalties))))
+        training_error.append([solver.error(penalty) for penalty in penalties])
     measured = [targets[judge] for _, judge in inner]
-    best = int(
-        np.argmin([sum(np.sum((m - p) ** 2) for m, p in zip(measured, tried, strict=True)) for tried in predictions])
+    squared = np.array([((said - truth) ** 2).sum((1, 2)) for said, truth in zip(predictions, measured, strict=True)])
+    best = int(np.argmin(squared.sum(0)))
+    judged = [said[best] for said in predictions]
+    gains = shrinkage(judged, measured, independent=independent)
+    whole = _Solver(features, targets, least_scale)
+    return Ridge(
+        whole.features,
+        whole.mean,
+        whole.scale,
+        whole.weights(penalties[best]).astype(np.float32),
+        gains,
+        float(penalties[best]),
+        penalties,
+        np.array(training_error),
+        squared / np.array([[truth.size] for truth in measured]),
+        judged,
     )
-    gains = shrinkage(predictions[best], measured, independent=independent)
-    whole = _Solver(features, targets, least_scale).ridge(penalties[best])
-    return Ridge(whole.features, whole.mean, whole.scale, whole.weights, gains, float(penalties[best]))
 
 
 def shrinkage(predicted: Sequence[np.ndarray], measured: Sequence[np.ndarray], *, independent: float) -> np.ndarray:
@@ -137,11 +158,13 @@ class _Solver:
         for penalty in penalties:
             yield rotated @ (self.rotated / (self.eigenvalues + penalty)[:, None])
 
-    def ridge(self, penalty: float) -> Ridge:
-        weights = self.vectors @ (self.rotated / (self.eigenvalues + penalty)[:, None])
-        return Ridge(
-            self.features, self.mean, self.scale, weights.astype(np.float32), np.ones(weights.shape[1]), float(penalty)
-        )
+    def weights(self, penalty: float) -> np.ndarray:
+        return self.vectors @ (self.rotated / (self.eigenvalues + penalty)[:, None])
+
+    def error(self, penalty: float) -> float:
+        """Mean squared error of the samples that are fitted, around their mean."""
+        left = self.rotated * (penalty / (self.eigenvalues + penalty))[:, None]
+        return float(np.mean(left**2))
 
 
 def time_features(

@@ -48,7 +48,7 @@ class Architecture:
 
     @property
     def solver(self) -> str | None:
-        """Name of what computes the weights where no gradient does."""
+        """Name of what computes the weights where no gradient does: a file of ``training/solvers``, or a dotted path."""
         return getattr(self.config, "solver", None)
 
     def build(self, spec: SampleSpec) -> "keras.Model":
@@ -59,7 +59,7 @@ class Architecture:
         (batch,), from 1 on, 0 for nobody that it knows.
         """
         model = self.module.build(spec, self.config)
-        model.looks_at, model.solver = self.looks_at, self.solver
+        model.looks_at, model.solver, model.options = self.looks_at, self.solver, self.config
         return model
 
 

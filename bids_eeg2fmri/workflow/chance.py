@@ -8,7 +8,7 @@ import numpy as np
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.splits import hold_out, pair_once
-from bids_eeg2fmri.training.fitting import Trainer
+from bids_eeg2fmri.training.learner import Learner
 from bids_eeg2fmri.windows import without_timing
 from bids_eeg2fmri.workflow.preparation import Prepared
 from bids_eeg2fmri.workflow.scoring import RIDGE, Said
@@ -66,7 +66,7 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int)
     bases = np.zeros((len(splits), n_components, runs[0].grid.n_voxels), np.float32)
     surrogates = np.zeros((settings.evaluation.n_surrogates, n, n_components), np.float32)
     model = np.full(n, -1)
-    trainer: Trainer | None = None
+    trainer: Learner | None = None
     trained = []
     for number, split in enumerate(splits):
         learned = learn_targets(runs, windows, split.train, settings)

@@ -18,7 +18,8 @@ from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_fea
 from bids_eeg2fmri.evaluation.splits import Samples, Split, folds_of, hold_out, learn_from_all
 from bids_eeg2fmri.models.registry import Architecture, load_architecture
 from bids_eeg2fmri.models.spec import SampleSpec
-from bids_eeg2fmri.training.fitting import History, Schedule, Trainer
+from bids_eeg2fmri.training.fitting import History, Schedule
+from bids_eeg2fmri.training.learner import Learner, make_learner
 from bids_eeg2fmri.training.synthesizer import Synthesizer
 from bids_eeg2fmri.windows import Windows, lags_s, make_windows
 from bids_eeg2fmri.workflow.blind import GLOBAL, blind_features, global_signal
@@ -124,7 +125,7 @@ def predict_out_of_sample(
     windows, lags = windows_of(runs, settings)
     samples = samples_of(runs, windows, settings)
     independent = independent_share([run.tr_s for run in runs])
-    trainer: Trainer | None = None
+    trainer: Learner | None = None
     histories: list[History] = []
     errors: list[np.ndarray] = []
 
@@ -251,7 +252,7 @@ class Learned:
     change: np.ndarray
 
 
-def error_of(trainer: Trainer, learned: Learned) -> np.ndarray:
+def error_of(trainer: Learner, learned: Learned) -> np.ndarray:
     """Give the standard deviation of what was measured around what was predicted on the inner splits, (voxels,), in percent."""
     squared = np.zeros(learned.change.shape[1])
     n = 0
@@ -286,8 +287,8 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
 
 
 def trainer_for(
-    trainer: Trainer | None, run: Prepared, lags: np.ndarray, learned: "Learned", settings: Settings, *, seed: int
-) -> Trainer:
+    trainer: Learner | None, run: Prepared, lags: np.ndarray, learned: "Learned", settings: Settings, *, seed: int
+) -> Learner:
     """Go on with a trainer if it has as many targets, else make one."""
     n_targets = learned.targets.shape[1]
     if trainer is not None and len(trainer.output_scale) == n_targets:
@@ -296,7 +297,7 @@ def trainer_for(
     return make_trainer(run.spectrum, run.positions, lags, n_targets, run.grid, settings, seed=seed)
 
 
-def fit(trainer: Trainer, windows: Windows, learned: "Learned", split: Split, *, independent: float) -> History:
+def fit(trainer: Learner, windows: Windows, learned: "Learned", split: Split, *, independent: float) -> History:
     """Fit to the training samples of a split."""
     return trainer.fit(
         windows,
@@ -323,7 +324,7 @@ def make_trainer(
     *,
     seed: int,
     n_people: int = 0,
-) -> Trainer:
+) -> Learner:
     """Make the network of the settings for windows of such a spectrum, and targets of such a grid."""
     architecture = architecture_of(settings)
     of_voxels = architecture.predicts == "voxels"
@@ -337,7 +338,7 @@ def make_trainer(
         grid.mask if of_voxels else None,
         n_people,
     )
-    return Trainer(architecture, spec, _schedule_of(settings), seed=seed)
+    return make_learner(architecture, spec, _schedule_of(settings), seed=seed)
 
 
 def _schedule_of(settings: Settings) -> Schedule:

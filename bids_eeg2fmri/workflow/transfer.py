@@ -18,7 +18,7 @@ from bids_eeg2fmri.eeg.spectrum import Spectrum, relative_to_mean
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.baselines import band_weights, time_features
 from bids_eeg2fmri.evaluation.splits import Samples, hold_out, learn_from_all
-from bids_eeg2fmri.training.fitting import Trainer
+from bids_eeg2fmri.training.learner import Learner
 from bids_eeg2fmri.training.synthesizer import Synthesizer
 from bids_eeg2fmri.windows import Windows, lags_s, make_windows
 from bids_eeg2fmri.workflow.blind import blind_features
@@ -197,7 +197,7 @@ def transfer(
     template = np.mean([_baseline(derivatives, sample, grid) for sample in with_bold], axis=0)
 
     first = with_bold[0]
-    trainer: Trainer | None = None
+    trainer: Learner | None = None
     bands = windows.power @ band_weights(first.spectrum.freqs_hz)
     lengths = np.array([len(s.onsets_s) for s in with_bold])[windows.recording]
     by_volume = {"time only": time_features(windows.volume, lengths, tr_s=first.tr_s)}
@@ -314,7 +314,7 @@ def _learn(windows: Windows, train: np.ndarray, reduced: Sequence[_Reduced], set
     return Learned([], basis, targets, train, np.zeros((0, 0)))
 
 
-def _error(trainer: Trainer, learned: Learned, reduced: Sequence[_Reduced]) -> np.ndarray:
+def _error(trainer: Learner, learned: Learned, reduced: Sequence[_Reduced]) -> np.ndarray:
     """Give the standard deviation of what was measured around what was predicted on the inner splits, (voxels,), in percent."""
     squared, n = np.zeros(learned.basis.components.shape[1]), 0
     for rows, predicted in trainer.judged:
@@ -327,8 +327,8 @@ def _error(trainer: Trainer, learned: Learned, reduced: Sequence[_Reduced]) -> n
 
 
 def _trainer(
-    trainer: Trainer | None, sample: Sample, lags, learned: Learned, grid: Grid, settings: Settings, seed: int
-) -> Trainer:
+    trainer: Learner | None, sample: Sample, lags, learned: Learned, grid: Grid, settings: Settings, seed: int
+) -> Learner:
     n_targets = learned.targets.shape[1]
     if trainer is not None and len(trainer.output_scale) == n_targets:
         return trainer
