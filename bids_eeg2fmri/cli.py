@@ -23,6 +23,8 @@ UNKNOWN_LEVEL = 17
 USAGE = 64
 STOPPED = 130
 
+# An architecture of another package.
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 # What may stand beside an option that makes something anew and nothing else.
 _ALWAYS = {"bids_dir", "output_dir", "analysis_level", "verbose", "n_cpus", "notrack", "skip_bids_validation"}
 _BESIDE = {
@@ -369,12 +371,12 @@ def _labels(values: Sequence[str], prefix: str) -> list[str]:
 
 
 def _model(model: str | None) -> tuple[Path | None, dict[str, dict[str, Any]]]:
-    """A folder is a bundle, a name an architecture."""
+    """A folder is a bundle, a name or a dotted path an architecture."""
     if model is None:
         return None, {}
     from bids_eeg2fmri.models.registry import list_architectures
 
-    if model in list_architectures():
+    if model in list_architectures() or (_DOTTED.fullmatch(model) and not Path(model).exists()):
         return None, {"training": {"architecture": model}}
     if Path(model).is_dir():
         return Path(model), {}

@@ -246,7 +246,7 @@ class TrainingSettings:
         "auto" computes in half precision where there is a GPU; "never" in single precision everywhere.
     """
 
-    architecture: str = "separable"
+    architecture: str = "smooth"
     options: dict[str, Any] = field(default_factory=dict)
     hold_out: Literal["blocks", "run", "session"] = "blocks"
     n_folds: Annotated[int, Field(ge=2)] = 5

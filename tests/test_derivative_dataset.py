@@ -158,7 +158,7 @@ def test_the_sidecar_says_what_the_series_is(subject, participant_run):
     assert content["TaskName"] == "rest"
     assert content["SkullStripped"] is True
     assert content["RepetitionTime"] == pytest.approx(float(nib.load(path).header.get_zooms()[3]))
-    assert content["Model"]["Architecture"] == "separable"
+    assert content["Model"]["Architecture"] == "smooth"
     assert len(content["SettingsHash"]) == 8
     assert content["Settings"]["training"]["max_epochs"] == 8
     assert set(content["Scores"]) == {"PooledR", "Skill"}
@@ -215,7 +215,7 @@ def test_scores_tell_the_model_beside_the_baselines(participant_run):
     for subject in SUBJECTS:
         table = pd.read_csv(participant_run.output / f"sub-{subject}/sub-{subject}_scores.tsv", sep="\t")
         assert table.model.tolist() == [
-            "separable", "lagged band-power ridge", "time only", "nuisance only", "global signal", "mean image"
+            "smooth", "lagged band-power ridge", "time only", "nuisance only", "global signal", "mean image"
         ]  # fmt: skip
         assert table.kind.tolist() == ["model", "linear", "baseline", "baseline", "reference", "baseline"]
         assert table.looks_at_eeg.tolist() == [True, True, False, False, False, False]

@@ -93,7 +93,7 @@ def test_a_stranger_with_bold_is_scored(dataset, copy, bundle, apply):
     result, output = apply(strange, bundle)
     assert result.code == 0, result.err
     scores = pd.read_csv(output / "sub-77/sub-77_scores.tsv", sep="\t")
-    assert scores.model.tolist() == ["separable", "mean image"]
+    assert scores.model.tolist() == ["smooth", "mean image"]
     assert np.isfinite(scores.pooled_r).all()
     assert scores.pooled_r[1] == 0
     summary = json.loads((output / "sub-77/sub-77_summary.json").read_text())

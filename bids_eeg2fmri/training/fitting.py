@@ -50,12 +50,15 @@ class History:
         Epochs of the final fit, counted from 1.
     gains : tuple of float
         How much of each predicted target is believed; see :func:`~bids_eeg2fmri.evaluation.baselines.shrinkage`.
+    tried : str
+        What losses are told of: each "epoch", or each candidate that a solver tried.
     """
 
     training_loss: tuple[tuple[float, ...], ...]
     validation_loss: tuple[tuple[float, ...], ...]
     best_epoch: int
     gains: tuple[float, ...]
+    tried: str = "epoch"
 
 
 @dataclass

@@ -38,7 +38,9 @@ def solve(
     choice = choose(targets, inner, fitted, predicted, independent=independent)
     centered = targets - targets.mean(0)
     return Solution(
-        lay_out([_grow(features, course, options, choice.best, seed) for course in centered.T], options), choice
+        lay_out([_grow(features, course, options, choice.best, seed) for course in centered.T], options),
+        choice,
+        "number of trees",
     )
 
 
