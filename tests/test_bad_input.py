@@ -370,8 +370,9 @@ def test_one_broken_participant_leaves_the_other_complete(copy, app, tmp_path, s
     dataset = copy(["01", "02"])
     path = dataset / "sub-02/func/sub-02_task-rest_bold.nii.gz"
     path.write_bytes(path.read_bytes()[:5000])
-    output = tmp_path / "derivatives"
-    result = app(dataset, output, "participant", "--config-file", settings_file)
+    output, hasty = tmp_path / "derivatives", tmp_path / "hasty.toml"
+    hasty.write_text(settings_file.read_text().replace("max_epochs = 8", "max_epochs = 1"))
+    result = app(dataset, output, "participant", "--config-file", hasty)
     assert result.code == 1
     assert result.last_line.startswith(f"sub-02 failed: {path}: expected a whole NIfTI file, found it unreadable")
     assert result.out == f"{output / 'sub-01.html'}\n"

@@ -195,8 +195,8 @@ def draw_training(histories: Sequence[Mapping[str, Any]]) -> Picture:
         return picture(
             figure,
             alt=f"Loss over {'the epochs' if by_epochs else 'what was tried'} for {count(len(histories), 'fold')}. The best "
-            f"validation losses lie between {number(min(lowest, default=None))} and {number(max(lowest, default=None))}; 1 is as good as predicting no "
-            f"change. "
+            f"validation losses lie between {number(min(lowest, default=None))} and "
+            f"{number(max(lowest, default=None))}; 1 is as good as predicting no change. "
             + (
                 f"The final networks are trained for {min(epochs)} to {max(epochs)} epochs."
                 if by_epochs

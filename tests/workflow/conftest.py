@@ -17,7 +17,7 @@ def quick() -> Settings:
     return Settings(
         window=WindowSettings(span_s=8.0, step_s=2.0),
         bold=BoldSettings(n_components=4),
-        training=TrainingSettings(n_folds=4, gap_s=12.0, max_epochs=30, patience=6, learning_rate=0.02),
+        training=TrainingSettings(n_folds=4, gap_s=12.0, max_epochs=16, patience=5, learning_rate=0.03),
     )
 
 

@@ -95,8 +95,12 @@ def test_a_block_has_no_say_in_what_its_own_model_says_of_any_time(poisoned, run
         np.testing.assert_array_equal(draw[0][own], before[0][own])
 
 
-def test_the_same_seed_gives_the_same_answers(run, fast, said):
-    again = ask_about_chance([run], fast, seed=0)
+def test_the_same_seed_gives_the_same_answers_and_nothing_is_logged_of_runs_that_are_long_enough(
+    run, fast, said, caplog
+):
+    with caplog.at_level(logging.INFO, logger="bids_eeg2fmri.workflow.chance"):
+        again = ask_about_chance([run], fast, seed=0)
+    assert caplog.text == ""
     np.testing.assert_array_equal(again.coefficients["smooth"][0], said.coefficients["smooth"][0])
     np.testing.assert_array_equal(again.surrogates[7][0], said.surrogates[7][0])
 
@@ -114,12 +118,6 @@ def test_runs_too_short_for_half_of_the_parts_are_asked_of_all_others(make_run, 
     for name, (coefficients,) in said.coefficients.items():
         told = np.stack([coefficients[model, i] @ said.bases[model] for i, model in enumerate(said.model[0])])
         np.testing.assert_allclose(told[use], out.predicted[name][0][use], atol=1e-3)
-
-
-def test_nothing_is_logged_of_runs_that_are_long_enough(run, fast, caplog):
-    with caplog.at_level(logging.INFO, logger="bids_eeg2fmri.workflow.chance"):
-        ask_about_chance([run], fast, seed=0)
-    assert caplog.text == ""
 
 
 def test_a_short_run_beside_a_long_one_needs_no_volume_in_each_half(make_run, fast):
