@@ -336,6 +336,14 @@ def test_the_input_is_never_written_to(inside, copy, refused):
     assert sorted(dataset.rglob("*")) == before
 
 
+def test_a_work_directory_inside_the_input_is_refused(copy, app, tmp_path):
+    dataset = copy()
+    result = app(dataset, tmp_path / "out", "participant", "--work-dir", dataset / "work")
+    assert result.code == 64
+    assert "lies inside the dataset, which is never written to; choose another one" in result.last_line
+    assert not (dataset / "work").exists()
+
+
 def test_an_output_that_is_a_link_into_the_input_is_refused(copy, refused, tmp_path):
     dataset = copy()
     (tmp_path / "link").symlink_to(dataset / "sub-01")

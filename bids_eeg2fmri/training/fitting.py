@@ -28,6 +28,7 @@ class Schedule:
     learning_rate: float
     decay: Literal["constant", "cosine"] = "constant"
     accumulated_batches: int = 1
+    half_precision: bool = False
 
     def rate_at(self, epoch: int) -> float:
         """Give the learning rate of an epoch, counted from 0; it does not depend on when training will end."""
@@ -157,7 +158,13 @@ class Trainer:
         self.output_scale = np.ones(spec.n_outputs, dtype=np.float32)
         self.basis = OutputBasis(spec.n_outputs)
         self.judged: list[tuple[np.ndarray, np.ndarray]] = []
-        self.model = architecture.build(spec)
+        policy = keras.config.dtype_policy()
+        if schedule.half_precision:  # weights stay in single precision, and so do standardization and outputs
+            keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            self.model = architecture.build(spec)
+        finally:
+            keras.config.set_dtype_policy(policy)
         self._tuned = start is not None
         if start is not None:
             self.model.set_weights(list(start))

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 FEWEST_PARTS = 5
 
 
-def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int) -> Said:
+def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int, work_dir: Path | None = None) -> Said:
     """Let models that learned from half of the other parts say what they make of every time of a run.
 
     The series that are written come from models that learned from all other parts; their scores depend on one another, see
@@ -71,7 +72,7 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int)
     for number, split in enumerate(splits):
         learned = learn_targets(runs, windows, split.train, settings)
         n_targets = learned.targets.shape[1]
-        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed)
+        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir)
         fit(trainer, windows, learned, split, independent=independent)
         trained.append((split.test, trainer, trainer.learned()))
         model[split.test] = number

@@ -1,6 +1,7 @@
 """The participant level: from one participant's recordings to synthesized BOLD, scores and a report."""
 
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -151,9 +152,12 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
     assert grid is not None
     regions = regions_of(grid, settings.regions)
 
-    out = predict_out_of_sample(runs, settings, seed=task.seed, report=lambda what: report(f"training, {what}"))
+    work_dir = task.work_dir / f"sub-{account.subject}" if task.work_dir is not None else None
+    out = predict_out_of_sample(
+        runs, settings, seed=task.seed, report=lambda what: report(f"training, {what}"), work_dir=work_dir
+    )
     report("training for chance")
-    said = ask_about_chance(runs, settings, seed=task.seed)
+    said = ask_about_chance(runs, settings, seed=task.seed, work_dir=work_dir)
     report("scoring")
     measured = [
         percent_change(run.table, baseline)
@@ -184,7 +188,7 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
             "pooled_skill": float(scores.table.pooled_skill.iloc[0]),
         },
     }
-    synthesizer, history = train_on_all(runs, settings, seed=task.seed, card=card)
+    synthesizer, history = train_on_all(runs, settings, seed=task.seed, card=card, work_dir=work_dir)
     synthesizer.card["epochs"] = history.best_epoch
     synthesizer.save(account.derivatives.model_folder(f"sub-{account.subject}"))
 
@@ -213,6 +217,8 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
         "uncertainty": write_errors(account, runs, measured, out.predicted[architecture], blocks, out.errors, grid),
     }
     account.results["verdict"]["sentences"] += warn_of_covering([(run.recording, run.montage) for run in runs])
+    if work_dir is not None:
+        shutil.rmtree(work_dir, ignore_errors=True)
 
 
 def _without_short_runs(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_fea
 from bids_eeg2fmri.evaluation.splits import Samples, Split, folds_of, hold_out, learn_from_all
 from bids_eeg2fmri.models.registry import Architecture, load_architecture
 from bids_eeg2fmri.models.spec import SampleSpec
+from bids_eeg2fmri.training.engine import has_gpu
 from bids_eeg2fmri.training.fitting import History, Schedule
 from bids_eeg2fmri.training.learner import Learner, make_learner
 from bids_eeg2fmri.training.synthesizer import Synthesizer
@@ -106,7 +108,12 @@ def samples_of(runs: Sequence[Prepared], windows: Windows, settings: Settings) -
 
 
 def predict_out_of_sample(
-    runs: Sequence[Prepared], settings: Settings, *, seed: int, report: Callable[[str], None]
+    runs: Sequence[Prepared],
+    settings: Settings,
+    *,
+    seed: int,
+    report: Callable[[str], None],
+    work_dir: Path | None = None,
 ) -> OutOfSample:
     """Hold out each block, run or session in turn; train the network and fit the baselines on the rest.
 
@@ -116,6 +123,8 @@ def predict_out_of_sample(
         With the same voxels and channels.
     report : callable
         Is told what is being done.
+    work_dir : Path, optional
+        Where an interrupted training finds how far it came.
 
     Raises
     ------
@@ -131,7 +140,7 @@ def predict_out_of_sample(
 
     def network(learned: Learned, split: Split) -> np.ndarray:
         nonlocal trainer
-        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed)
+        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir)
         histories.append(fit(trainer, windows, learned, split, independent=independent))
         errors.append(error_of(trainer, learned))
         logger.debug("%d epochs", histories[-1].best_epoch)
@@ -194,14 +203,14 @@ def hold_out_in_turn(
 
 
 def train_on_all(
-    runs: Sequence[Prepared], settings: Settings, *, seed: int, card: dict[str, Any]
+    runs: Sequence[Prepared], settings: Settings, *, seed: int, card: dict[str, Any], work_dir: Path | None = None
 ) -> tuple[Synthesizer, History]:
     """Train a synthesizer on all volumes, to be applied to other recordings; say how training went."""
     windows, lags = windows_of(runs, settings)
     samples = samples_of(runs, windows, settings)
     split = learn_from_all(samples, settings.training.hold_out, n_folds=settings.training.n_folds)
     learned = learn_targets(runs, windows, split.train, settings)
-    trainer = trainer_for(None, runs[0], lags, learned, settings, seed=seed)
+    trainer = trainer_for(None, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir)
     history = fit(trainer, windows, learned, split, independent=independent_share([run.tr_s for run in runs]))
     grid = runs[0].grid
     assert grid is not None
@@ -287,14 +296,21 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
 
 
 def trainer_for(
-    trainer: Learner | None, run: Prepared, lags: np.ndarray, learned: "Learned", settings: Settings, *, seed: int
+    trainer: Learner | None,
+    run: Prepared,
+    lags: np.ndarray,
+    learned: "Learned",
+    settings: Settings,
+    *,
+    seed: int,
+    work_dir: Path | None = None,
 ) -> Learner:
     """Go on with a trainer if it has as many targets, else make one."""
     n_targets = learned.targets.shape[1]
     if trainer is not None and len(trainer.output_scale) == n_targets:
         return trainer
     assert run.grid is not None
-    return make_trainer(run.spectrum, run.positions, lags, n_targets, run.grid, settings, seed=seed)
+    return make_trainer(run.spectrum, run.positions, lags, n_targets, run.grid, settings, seed=seed, work_dir=work_dir)
 
 
 def fit(trainer: Learner, windows: Windows, learned: "Learned", split: Split, *, independent: float) -> History:
@@ -323,7 +339,7 @@ def make_trainer(
     settings: Settings,
     *,
     seed: int,
-    n_people: int = 0,
+    work_dir: Path | None = None,
 ) -> Learner:
     """Make the network of the settings for windows of such a spectrum, and targets of such a grid."""
     architecture = architecture_of(settings)
@@ -336,14 +352,14 @@ def make_trainer(
         tuple(None if xyz is None else (xyz[0], xyz[1], xyz[2]) for xyz in positions),
         spectrum.sfreq if architecture.looks_at == "signal" else 0.0,
         grid.mask if of_voxels else None,
-        n_people,
     )
-    return make_learner(architecture, spec, _schedule_of(settings), seed=seed)
+    return make_learner(architecture, spec, _schedule_of(settings), seed=seed, work_dir=work_dir)
 
 
 def _schedule_of(settings: Settings) -> Schedule:
     t = settings.training
-    return Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate, t.decay, t.accumulated_batches)
+    half = t.mixed_precision == "auto" and has_gpu()
+    return Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate, t.decay, t.accumulated_batches, half)
 
 
 def card_of(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -153,6 +154,7 @@ def transfer(
     *,
     seed: int,
     report: Callable[[str], None],
+    work_dir: Path | None = None,
 ) -> Transfer:
     """Hold out each participant, by itself or in a group if there are many; then train on all.
 
@@ -210,7 +212,7 @@ def transfer(
         held_out = np.unique(participant[split.test])
         report(f"transfer to {', '.join(everyone[i] for i in held_out)} ({fold + 1} of {len(splits)})")
         learned = _learn(windows, split.train, reduced, settings)
-        trainer = _trainer(trainer, first, lags, learned, grid, settings, seed)
+        trainer = _trainer(trainer, first, lags, learned, grid, settings, seed, work_dir)
         fit(trainer, windows, learned, split, independent=independent)
         by_name = {
             settings.training.architecture: trainer.predict(windows, split.test),
@@ -252,7 +254,7 @@ def transfer(
     report("training on all participants")
     split = learn_from_all(volumes, "participant", n_folds=settings.training.n_folds)
     learned = _learn(windows, split.train, reduced, settings)
-    trainer = _trainer(trainer, first, lags, learned, grid, settings, seed)
+    trainer = _trainer(trainer, first, lags, learned, grid, settings, seed, work_dir)
     fit(trainer, windows, learned, split, independent=independent)
     synthesizer = Synthesizer(
         trainer.model,
@@ -327,12 +329,14 @@ def _error(trainer: Learner, learned: Learned, reduced: Sequence[_Reduced]) -> n
 
 
 def _trainer(
-    trainer: Learner | None, sample: Sample, lags, learned: Learned, grid: Grid, settings: Settings, seed: int
+    trainer: Learner | None, sample: Sample, lags, learned: Learned, grid: Grid, settings: Settings, seed: int, work_dir
 ) -> Learner:
     n_targets = learned.targets.shape[1]
     if trainer is not None and len(trainer.output_scale) == n_targets:
         return trainer
-    return make_trainer(sample.spectrum, sample.known_positions, lags, n_targets, grid, settings, seed=seed)
+    return make_trainer(
+        sample.spectrum, sample.known_positions, lags, n_targets, grid, settings, seed=seed, work_dir=work_dir
+    )
 
 
 def _score(derivatives, samples, windows, test, learned, by_name, said, is_other, grid, regions, settings, seed):

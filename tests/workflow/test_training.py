@@ -146,3 +146,26 @@ def test_a_model_of_all_volumes_can_be_saved_and_knows_what_it_needs(run, quick,
     assert loaded.spec.lags_s == tuple(lags.tolist())
     assert (loaded.card["tr_s"], loaded.card["step_s"], loaded.card["relative_power"]) == (2.0, 2.0, False)
     np.testing.assert_allclose(loaded.template[run.grid.mask], run.table.mean(0), rtol=1e-3)
+
+
+def test_what_was_trained_before_an_interruption_is_not_trained_again(run, quick, tmp_path):
+    training = replace(quick.training, architecture="separable", max_epochs=2, n_folds=3)
+    settings = replace(quick, training=training)
+    told = []
+
+    def stopped(what):
+        told.append(what)
+        if what.startswith("fold 2"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_out_of_sample([run], settings, seed=0, report=stopped, work_dir=tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before
+    resumed = predict_out_of_sample([run], settings, seed=0, report=told.append, work_dir=tmp_path)
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(after) == 3
+    assert before.items() < after.items()
+    whole = predict([run], settings)
+    np.testing.assert_array_equal(resumed.predicted["separable"][0], whole.predicted["separable"][0])
+    assert resumed.histories == whole.histories
