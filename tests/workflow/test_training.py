@@ -70,7 +70,7 @@ def test_what_is_coupled_is_predicted_out_of_sample(run, original):
         for model in ("smooth", "lagged band-power ridge")
     }
     assert r["smooth"] > 0.5
-    assert r["lagged band-power ridge"] > 0.3
+    assert r["lagged band-power ridge"] > 0.2
 
 
 def test_what_ignores_the_eeg_predicts_nothing_of_it(original):
