@@ -148,3 +148,11 @@ def test_a_model_of_all_volumes_can_be_saved_and_knows_what_it_needs(run, quick,
     assert loaded.spec.lags_s == tuple(lags.tolist())
     assert (loaded.card["tr_s"], loaded.card["step_s"], loaded.card["relative_power"]) == (2.0, 2.0, False)
     np.testing.assert_allclose(loaded.template[run.grid.mask], run.table.mean(0), rtol=1e-3)
+
+
+def test_what_is_solved_goes_the_same_way_as_what_is_trained(run, original, quick):
+    """The ridge as a network predicts what the ridge among the baselines does."""
+    solved = predict([run], replace(quick, training=replace(quick.training, architecture="ridge")))
+    expected = original.predicted["lagged band-power ridge"][0]
+    np.testing.assert_allclose(solved.predicted["ridge"][0], expected, atol=1e-3 * expected.std())
+    assert [len(history.validation_loss[0]) for history in solved.histories] == [19] * 4
