@@ -31,15 +31,16 @@ def test_it_predicts_as_the_trees_that_it_was_read_from(depth):
     samples[:, 3] = np.round(samples[:, 3])
     targets = (np.sign(samples[:, 1]), samples[:, 3] * samples[:, 5])
     options = SimpleNamespace(n_trees=15, depth=depth, learning_rate=0.3)
+    how = {"init": "zero", "max_depth": depth, "learning_rate": 0.3, "random_state": 0}
     grown = [
-        GradientBoostingRegressor(init="zero", n_estimators=n, max_depth=depth, learning_rate=0.3).fit(samples, target)
+        GradientBoostingRegressor(n_estimators=n, **how).fit(samples, target)
         for n, target in zip((11, 15), targets, strict=True)
     ]
     layer = layer_of(lay_out(grown, options), 2, 15, depth)
     for which in (samples, new):
         expected = np.stack([trees.predict(which) for trees in grown], 1)
         np.testing.assert_allclose(np.asarray(layer(which)), expected, atol=1e-5)
-        assert expected.std(0).min() > 0.2
+        assert expected.std(0).min() > 0.1
 
 
 def test_neighbours_of_single_precision_are_told_apart_as_they_were_when_the_tree_was_grown():
@@ -47,7 +48,7 @@ def test_neighbours_of_single_precision_are_told_apart_as_they_were_when_the_tre
     low = np.nextafter(np.float32(64), np.float32(65))
     high = np.nextafter(low, np.float32(65))
     samples = np.array([[low], [high]] * 3)
-    trees = GradientBoostingRegressor(init="zero", n_estimators=1, max_depth=1, learning_rate=1.0)
+    trees = GradientBoostingRegressor(init="zero", n_estimators=1, max_depth=1, learning_rate=1.0, random_state=0)
     trees.fit(samples, np.array([-3.0, 3.0] * 3))
     assert np.float32(trees.estimators_[0, 0].tree_.threshold[0]) == high
     options = SimpleNamespace(n_trees=1, depth=1, learning_rate=1.0)
