@@ -33,6 +33,26 @@ def test_the_default_architecture_breaks_it_with_a_penalty_that_is_far_too_stron
         contracts.check_architecture("separable", {"weight_decay": 100.0})
 
 
+def solved(spec: SampleSpec, layer=None) -> keras.Model:
+    inputs = keras.Input(spec.power_shape)
+    x = Standardization()(inputs)
+    x = keras.layers.Flatten(name="features")(x if layer is None else layer(x))
+    model = keras.Model(inputs, keras.layers.Dense(spec.n_outputs, name="coefficients")(x))
+    model.solver, model.options = "ridge", None
+    return model
+
+
+def test_a_network_whose_weights_are_computed_keeps_the_contract():
+    for check in contracts.CHECKS:
+        check(solved)
+
+
+def test_weights_that_are_computed_from_what_tells_nothing_are_noticed():
+    blind = keras.layers.Lambda(lambda x: x[:, :2])  # too early for what the targets follow
+    with pytest.raises(AssertionError, match="correlation with new samples"):
+        contracts.learns_a_linear_relation(lambda spec: solved(spec, blind))
+
+
 def test_an_unknown_name_is_refused():
     with pytest.raises(UsageError, match="no such architecture"):
         contracts.check_architecture("nonsense")

@@ -169,3 +169,11 @@ def test_what_was_trained_before_an_interruption_is_not_trained_again(run, quick
     whole = predict([run], settings)
     np.testing.assert_array_equal(resumed.predicted["separable"][0], whole.predicted["separable"][0])
     assert resumed.histories == whole.histories
+
+
+def test_what_is_solved_goes_the_same_way_as_what_is_trained(run, original, quick):
+    """The ridge as a network predicts what the ridge among the baselines does."""
+    solved = predict([run], replace(quick, training=replace(quick.training, architecture="ridge")))
+    expected = original.predicted["lagged band-power ridge"][0]
+    np.testing.assert_allclose(solved.predicted["ridge"][0], expected, atol=1e-3 * expected.std())
+    assert [len(history.validation_loss[0]) for history in solved.histories] == [19] * 4
