@@ -13,12 +13,13 @@ from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.splits import hold_out
 from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
 from bids_eeg2fmri.workflow.training import (
+    fit,
     learn_targets,
-    make_trainer,
     predict_by_ridge,
     predict_out_of_sample,
     samples_of,
     train_on_all,
+    trainer_for,
     windows_of,
 )
 
@@ -68,8 +69,8 @@ def train_without(held_out, runs, settings):
     windows, lags = windows_of(runs, settings)
     split = hold_out(samples_of(runs, windows, settings), "run", n_folds=settings.training.n_folds)[held_out]
     learned = learn_targets(runs, windows, split.train, settings)
-    trainer = make_trainer(runs[0].spectrum, lags, learned.targets.shape[1], settings, seed=0)
-    history = trainer.fit(windows, learned.targets, split.train, split.inner, independent=0.3)
+    trainer = trainer_for(None, runs[0], lags, learned, settings, seed=0)
+    history = fit(trainer, windows, learned, split, independent=0.3)
     power = windows.power.mean(2)[windows.frames].reshape(len(windows), -1)
     ridge = predict_by_ridge(lambda which: power[which], learned.targets, split, 0.3)
     return learned, history, trainer.model.get_weights(), trainer.predict(windows, split.test), ridge
