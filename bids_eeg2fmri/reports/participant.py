@@ -89,6 +89,7 @@ def participant_report(derivatives: Derivatives, summary: Mapping[str, Any]) -> 
             null=chance.get("null_pooled_r") or [],
             ceiling=(summary.get("ceiling") or {}).get("region_median"),
         ),
+        uncertainty=summary.get("uncertainty"),
         chance=chance,
         chance_kinds=comparison.describe_chance(chance),
         chance_picture=comparison.draw_chance(chance),

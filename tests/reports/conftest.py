@@ -247,6 +247,10 @@ def written(derivatives: Derivatives) -> dict[str, Any]:
         ],
         "model": {"architecture": "separable", "bundle": "models/sub-07"},
         "training": [fold, fold, fold],
+        "uncertainty": {
+            "error_median": 0.83,
+            "coverage": [{"wanted": 0.5, "found": 0.517}, {"wanted": 0.9, "found": 0.888}],
+        },
     }
 
 

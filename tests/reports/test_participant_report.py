@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.bids.recordings import Status
+from bids_eeg2fmri.reports import figures
 from bids_eeg2fmri.reports.eeg import (
     describe_artefact,
     describe_bad_channels,
@@ -96,6 +97,24 @@ def test_rows_that_ignore_the_eeg_say_so(page):
     assert "lagged band-power ridge linear model, uses the EEG" in page.text
     assert "mean image baseline, ignores the EEG" in page.text
     assert "global signal reference, not to be beaten" in page.text
+
+
+def test_how_far_off_a_value_is_and_how_often_that_was_right_is_told(derivatives, bare, look, page):
+    assert "with a standard deviation of 0.83 % signal change" in page.text
+    assert "51.7 % lie within the interval that is to hold 50 %" in page.text
+    assert "88.8 % lie within the interval that is to hold 90 %" in page.text
+    del bare["uncertainty"]  # as older summaries are
+    assert "How far off" not in look(participant_report(derivatives, bare)).text
+
+
+def test_curves_of_what_is_computed_are_over_what_was_tried(summary):
+    fold = summary["training"][0] | {"tried": "penalty, strongest first"}
+    trained, computed = figures.draw_training(summary["training"]), figures.draw_training([fold, fold])
+    assert "over the epochs for 3 folds" in trained.alt
+    assert "trained for 2 to 2 epochs" in trained.alt
+    assert "over what was tried for 2 folds" in computed.alt
+    assert "the candidates 2 to 2" in computed.alt
+    assert "epoch" not in computed.alt + computed.caption
 
 
 def test_the_typical_region_is_the_median_one(page):
