@@ -29,6 +29,8 @@ from bids_eeg2fmri.workflow.plan import Planned
 
 logger = logging.getLogger(__name__)
 
+# Of a signal that architectures look at, per Hz of the highest frequency of power.
+SIGNAL_SFREQ_PER_HZ = 2.5
 # EEG that is read before the first and after the last volume: more than the longest window and frame.
 EEG_BEFORE_S, EEG_AFTER_S = 75.0, 15.0
 
@@ -66,6 +68,10 @@ class Sampling:
         freqs = np.arange(spectrum.lowest_hz, spectrum.highest_hz + 1e-9, spectrum.spacing_hz)
         wanted = Wanted.of(channels) if channels else None
         return cls(tuple(freqs.tolist()), spectrum.frame_s, settings.window.step_s, wanted)
+
+    def with_signal(self) -> "Sampling":
+        """Keep the signal as well, at a rate that holds the highest frequency of power."""
+        return replace(self, sfreq=SIGNAL_SFREQ_PER_HZ * self.freqs_hz[-1])
 
     @property
     def by_model(self) -> bool:

@@ -30,7 +30,13 @@ from bids_eeg2fmri.workflow.regions import regions_of
 from bids_eeg2fmri.workflow.results import published_metrics, results_of, write_agreement, write_error, write_errors
 from bids_eeg2fmri.workflow.scoring import Said, score
 from bids_eeg2fmri.workflow.task import compare_task_maps
-from bids_eeg2fmri.workflow.training import describe_history, gap_s, predict_out_of_sample, train_on_all
+from bids_eeg2fmri.workflow.training import (
+    architecture_of,
+    describe_history,
+    gap_s,
+    predict_out_of_sample,
+    train_on_all,
+)
 from bids_eeg2fmri.workflow.verdict import judge
 
 logger = logging.getLogger(__name__)
@@ -95,7 +101,7 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
         )
 
     report.expect(len(with_eeg) + _count_stages(task, [p.recording for p in with_eeg if p.recording.paired]))
-    sampling = Sampling.by_settings(task.settings) if synthesizer is None else _sampling_of(synthesizer)
+    sampling = _sampling_by(task.settings) if synthesizer is None else _sampling_of(synthesizer)
     prepared: list[Prepared] = []
     failed: list[tuple[Recording, Eeg2FmriError]] = []
     for planned in with_eeg:
@@ -381,6 +387,11 @@ def _in_the_space_of(synthesizer: Synthesizer, settings: Settings) -> Settings:
     return replace(settings, bold=replace(settings.bold, space=space))
 
 
+def _sampling_by(settings: Settings) -> Sampling:
+    sampling = Sampling.by_settings(settings)
+    return sampling.with_signal() if architecture_of(settings).looks_at == "signal" else sampling
+
+
 def _sampling_of(synthesizer: Synthesizer) -> Sampling:
     card = synthesizer.card
     return Sampling(
@@ -390,4 +401,5 @@ def _sampling_of(synthesizer: Synthesizer) -> Sampling:
         wanted=Wanted.of(synthesizer.spec.channels, card["positions_m"]),
         lags_s=synthesizer.spec.lags_s,
         tr_s=float(card["tr_s"]),
+        sfreq=synthesizer.spec.sfreq,
     )

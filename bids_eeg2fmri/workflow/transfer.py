@@ -27,6 +27,7 @@ from bids_eeg2fmri.workflow.regions import regions_of
 from bids_eeg2fmri.workflow.scoring import RIDGE, Said, Scores, score
 from bids_eeg2fmri.workflow.training import (
     Learned,
+    architecture_of,
     card_of,
     fit,
     gap_s,
@@ -172,6 +173,12 @@ def transfer(
     everyone = sorted({s.participant for s in with_bold})
     if not everyone:
         raise InputDataError("expected at least 3 participants to transfer between, found 0 with BOLD")
+    architecture = architecture_of(settings)
+    if architecture.looks_at == "signal" and any(s.spectrum.signal is None for s in samples):
+        raise InputDataError(
+            f"the architecture {architecture.name} looks at the EEG itself, which the participant level did not keep; run it "
+            f"again with --model {architecture.name} or the same --config-file"
+        )
     grids = [s.grid for s in with_bold if s.grid is not None]
     grid = replace(grids[0], mask=np.logical_and.reduce([g.mask for g in grids]))
     regions = regions_of(grid, settings.regions)
