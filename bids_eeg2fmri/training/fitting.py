@@ -72,6 +72,27 @@ class _Course:
 
 
 @dataclass(frozen=True)
+class Start:
+    """A model that is to be tuned.
+
+    Attributes
+    ----------
+    weights : list of arrays
+        Of its network, as :meth:`keras.Model.get_weights` gives them.
+    output_scale : array of shape (n_targets,)
+        Unit of its network's outputs.
+    """
+
+    weights: Sequence[np.ndarray]
+    output_scale: np.ndarray
+
+    def head_of(self, model) -> list[np.ndarray]:
+        """Pick the weights of the layer ``coefficients`` of a network of this kind."""
+        paths = [weight.path for weight in model.weights]
+        return [self.weights[paths.index(weight.path)] for weight in model.get_layer("coefficients").weights]
+
+
+@dataclass(frozen=True)
 class OutputBasis:
     """Between coefficients, which are predicted everywhere, and what a network puts out.
 
@@ -123,9 +144,9 @@ class Trainer:
     schedule : Schedule
     seed : int
         Of the initial weights, the order of the samples and what layers draw.
-    start : sequence of arrays, optional
-        Weights to start from instead of drawn ones, as :meth:`keras.Model.get_weights` gives them: those of a network that
-        is to be tuned. Its standardization then stays what it is.
+    start : Start, optional
+        A model that is to be tuned: its weights instead of drawn ones. Its standardization stays what it is, and no epoch at
+        all may prove to be the best number.
     work_dir : Path, optional
         Where an interrupted training finds how far it came.
 
@@ -143,7 +164,7 @@ class Trainer:
         schedule: Schedule,
         *,
         seed: int,
-        start: Sequence[np.ndarray] | None = None,
+        start: Start | None = None,
         work_dir: Path | None = None,
     ):
         import keras
@@ -165,9 +186,9 @@ class Trainer:
             self.model = architecture.build(spec)
         finally:
             keras.config.set_dtype_policy(policy)
-        self._tuned = start is not None
+        self._tuned = start
         if start is not None:
-            self.model.set_weights(list(start))
+            self.model.set_weights(list(start.weights))
         steps = schedule.accumulated_batches
         optimizer = keras.optimizers.Adam(
             schedule.learning_rate, gradient_accumulation_steps=steps if steps > 1 else None
@@ -208,23 +229,25 @@ class Trainer:
         courses = self._resume(checkpoint)
         patience = self.schedule.patience
         for number, (learn, judge) in enumerate(inner):
-            scale = _spread(targets[learn])
+            scale = self._unit(targets[learn])
             truth = targets[judge] / scale
             variance = float(np.mean(truth**2)) or 1.0
             rng = self._begin(courses, number, windows, learn, checkpoint)
             course = courses[number]
-            while len(course.errors) < self.schedule.max_epochs:
+            while len(course.losses) < self.schedule.max_epochs:
                 if len(course.errors) - 1 - _best(course) >= patience:
                     break
-                course.losses.append(self._epoch(windows, targets, learn, scale, len(course.losses), rng))
+                if course.errors or self._tuned is None:
+                    course.losses.append(self._epoch(windows, targets, learn, scale, len(course.losses), rng))
                 predicted = self._predict(windows, judge)
                 course.errors.append(float(np.mean((predicted - truth) ** 2)) / variance)
                 if course.errors[-1] <= min(course.errors):
                     course.best = predicted
                 self._keep(checkpoint, courses, rng)
-        best = round(float(np.mean([_best(course) + 1 for course in courses[: len(inner)]])))
+        first = 1 if self._tuned is None else 0  # of a model that is tuned, an error is told before its first epoch
+        best = round(float(np.mean([_best(course) + first for course in courses[: len(inner)]])))
 
-        scale = _spread(targets[train])
+        scale = self._unit(targets[train])
         rng = self._begin(courses, len(inner), windows, train, checkpoint)
         final = courses[-1]
         while len(final.losses) < best:
@@ -232,7 +255,7 @@ class Trainer:
             self._keep(checkpoint, courses, rng)
         self._keep(checkpoint, courses, rng, at_once=True)
 
-        scales = [_spread(targets[learn]) for learn, _ in inner]
+        scales = [self._unit(targets[learn]) for learn, _ in inner]
         predictions = [course.best for course in courses[:-1] if course.best is not None]
         measured = [targets[judge] / one for (_, judge), one in zip(inner, scales, strict=True)]
         gains = shrinkage(predictions, measured, independent=independent)
@@ -243,7 +266,7 @@ class Trainer:
         self.output_scale = (scale * gains).astype(np.float32)
         return History(
             tuple(tuple(course.losses) for course in courses[:-1]),
-            tuple(tuple(course.errors) for course in courses[:-1]),
+            tuple(tuple(course.errors[1 - first :]) for course in courses[:-1]),
             best,
             tuple(gains.tolist()),
         )
@@ -279,6 +302,10 @@ class Trainer:
     def _predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
         return predict_coefficients(self.model, windows, which, self.basis)
 
+    def _unit(self, targets: np.ndarray) -> float:
+        """Give the size of the targets; of a model that is tuned, what it was when it was trained."""
+        return _spread(targets) if self._tuned is None else float(self._tuned.output_scale.max()) or 1.0
+
     # ------------------------------------------------------------------------------------------------- where it stands
 
     def _state(self) -> list[Any]:
@@ -296,7 +323,7 @@ class Trainer:
             rng.bit_generator.state = values["rng"]
             return rng
         self._set(self._start)
-        if not self._tuned:
+        if self._tuned is None:
             adapt_standardization(self.model, windows, which)
         courses.append(_Course())
         return rng

@@ -8,7 +8,7 @@ import numpy as np
 
 from bids_eeg2fmri.models.registry import Architecture
 from bids_eeg2fmri.models.spec import SampleSpec
-from bids_eeg2fmri.training.fitting import History, Schedule, Trainer
+from bids_eeg2fmri.training.fitting import History, Schedule, Start, Trainer
 from bids_eeg2fmri.training.solving import Solver
 from bids_eeg2fmri.windows import Windows
 
@@ -47,12 +47,18 @@ class Learner(Protocol):
 
 
 def make_learner(
-    architecture: Architecture, spec: SampleSpec, schedule: Schedule, *, seed: int, work_dir: Path | None = None
+    architecture: Architecture,
+    spec: SampleSpec,
+    schedule: Schedule,
+    *,
+    seed: int,
+    work_dir: Path | None = None,
+    start: Start | None = None,
 ) -> Learner:
     """Make what finds the weights of this architecture: by its solver, or by gradients and the schedule.
 
-    ``work_dir`` is where an interrupted training finds how far it came; a solver is done too soon to need it.
+    ``start`` is a model that is to be tuned. ``work_dir`` is where an interrupted training finds how far it came; a solver is done too soon to need it.
     """
     if architecture.solver is not None:
-        return Solver(architecture, spec, seed=seed)
-    return Trainer(architecture, spec, schedule, seed=seed, work_dir=work_dir)
+        return Solver(architecture, spec, seed=seed, start=start)
+    return Trainer(architecture, spec, schedule, seed=seed, work_dir=work_dir, start=start)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bids_eeg2fmri.errors import UsageError
 from bids_eeg2fmri.models.registry import Architecture
 from bids_eeg2fmri.models.spec import SampleSpec
-from bids_eeg2fmri.training.fitting import History, adapt_standardization, gather_inputs, predict_windows
+from bids_eeg2fmri.training.fitting import History, Start, adapt_standardization, gather_inputs, predict_windows
 from bids_eeg2fmri.training.solution import Solution
 from bids_eeg2fmri.windows import Windows
 
@@ -32,6 +33,13 @@ class Solver:
     spec : SampleSpec
     seed : int
         Of what the solver draws, if it draws.
+    start : Start, optional
+        A model that is to be tuned: solved for is what it leaves, and its standardization stays what it is.
+
+    Raises
+    ------
+    UsageError
+        If a model is to be tuned whose head is no weighted sum, so that nothing can be added to it.
 
     Attributes
     ----------
@@ -42,7 +50,7 @@ class Solver:
         in units of the targets, times the gains.
     """
 
-    def __init__(self, architecture: Architecture, spec: SampleSpec, *, seed: int):
+    def __init__(self, architecture: Architecture, spec: SampleSpec, *, seed: int, start: Start | None = None):
         import keras
 
         keras.utils.set_random_seed(seed)
@@ -53,6 +61,11 @@ class Solver:
         self.model = architecture.build(spec)
         # XLA would compile each batch size anew.
         self.model.compile(jit_compile=False)
+        self._start = start
+        if start is not None:
+            if not isinstance(self.model.get_layer("coefficients"), keras.layers.Dense):
+                raise UsageError(f"--fine-tune: a model of the architecture {architecture.name} can't be added to")
+            self.model.set_weights(list(start.weights))
 
     def fit(
         self,
@@ -87,13 +100,30 @@ class Solver:
             ``best_epoch`` is the number of the candidate that was chosen, of the most cautious (strongest penalty, a single
             tree) to the boldest; losses are told of each.
         """
-        scale = float(targets[train].std()) or 1.0
+        already = np.zeros_like(targets)
+        if self._start is not None:
+            self.model.set_weights(list(self._start.weights))
+            already[train] = predict_windows(self.model, windows, train) * self._start.output_scale
+        scale = float((targets[train] - already[train]).std()) or 1.0
         solution, judged = solve(
-            self.model, windows, targets / scale, train, inner, independent=independent, seed=self.seed
+            self.model,
+            windows,
+            (targets - already) / scale,
+            train,
+            inner,
+            independent=independent,
+            seed=self.seed,
+            adapt=self._start is None,
         )
         choice = solution.choice
-        self.output_scale = (scale * choice.gains).astype(np.float32)
-        self.judged = [(rows, said * self.output_scale) for rows, said in zip(judged, choice.judged, strict=True)]
+        unit = (scale * choice.gains).astype(np.float32)
+        self.judged = [(rows, already[rows] + said * unit) for rows, said in zip(judged, choice.judged, strict=True)]
+        self.output_scale = unit
+        if self._start is not None:
+            head = self.model.get_layer("coefficients")
+            before = [weight * self._start.output_scale for weight in self._start.head_of(self.model)]
+            head.set_weights([old + new * unit for old, new in zip(before, solution.weights, strict=True)])
+            self.output_scale = np.ones_like(unit)
         return History(
             choice.training_loss, choice.validation_loss, choice.best, tuple(choice.gains.tolist()), solution.tried
         )
@@ -121,6 +151,7 @@ def solve(
     *,
     independent: float,
     seed: int,
+    adapt: bool = True,
 ) -> tuple[Solution, list[np.ndarray]]:
     """Compute the weights of a network as its solver does, and put them in.
 
@@ -133,6 +164,8 @@ def solve(
     windows, targets, train, inner, independent
         As :meth:`Solver.fit` has them.
     seed : int
+    adapt : bool
+        Whether the standardization is to be that of these windows.
 
     Returns
     -------
@@ -146,7 +179,8 @@ def solve(
     stride = max(1, -(-len(train) // module.MOST_SAMPLES))
     kept = train[::stride]
     pairs = [(np.flatnonzero(np.isin(kept, learn)), np.flatnonzero(np.isin(kept, judge))) for learn, judge in inner]
-    adapt_standardization(model, windows, train)
+    if adapt:
+        adapt_standardization(model, windows, train)
     solution = module.solve(
         _features(model, windows, kept),
         targets[kept],

@@ -6,7 +6,7 @@ import pytest
 from bids_eeg2fmri.models.registry import load_architecture
 from bids_eeg2fmri.training import checkpoints
 from bids_eeg2fmri.training.engine import start_engine
-from bids_eeg2fmri.training.fitting import Schedule, Trainer, adapt_standardization, predict_windows
+from bids_eeg2fmri.training.fitting import Schedule, Start, Trainer, adapt_standardization, predict_windows
 
 SCHEDULE = Schedule(max_epochs=40, patience=8, batch_size=32, learning_rate=0.01)
 TRAIN = np.arange(150)
@@ -193,11 +193,11 @@ def test_accumulated_gradients_are_those_of_one_large_batch(samples, spec):
 def test_a_tuned_network_starts_where_another_one_ended(fitted, samples, spec):
     windows, targets = samples
     schedule = replace(SCHEDULE, max_epochs=1, learning_rate=1e-9)
-    start = [weight.numpy() for weight in fitted[0].model.weights]
+    start = Start(fitted[0].model.get_weights(), fitted[0].output_scale)
     trainer = Trainer(load_architecture("separable"), spec, schedule, seed=5, start=start)
     louder = replace(windows, power=windows.power + 1)
     trainer.fit(louder, targets, TRAIN, INNER, independent=1.0)
-    for one, other in zip(trainer.learned()[:-1], start, strict=True):
+    for one, other in zip(trainer.learned()[:-1], start.weights, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)  # the standardization is kept as well
 
 
