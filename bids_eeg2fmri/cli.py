@@ -23,6 +23,8 @@ UNKNOWN_LEVEL = 17
 USAGE = 64
 STOPPED = 130
 
+# An architecture of another package.
+_DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 # What may stand beside an option that makes something anew and nothing else.
 _ALWAYS = {"bids_dir", "output_dir", "analysis_level", "verbose", "n_cpus", "notrack", "skip_bids_validation"}
 _BESIDE = {
@@ -114,6 +116,13 @@ def build_parser() -> argparse.ArgumentParser:
     resources = parser.add_argument_group("resources")
     resources.add_argument("--n-cpus", type=int, metavar="N", help="threads; default: what this process may use")
     resources.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
+    resources.add_argument(
+        "-w",
+        "--work-dir",
+        type=Path,
+        metavar="DIR",
+        help="keep here how far training came: a run that was stopped goes on when it is given again; emptied when done",
+    )
 
     running = parser.add_argument_group("running")
     running.add_argument(
@@ -222,6 +231,7 @@ def _run(options: argparse.Namespace, command: str, logs: "_Logs") -> int:
         filters=filters,
         named=_named(options.derivatives),
         bundle=bundle,
+        work_dir=_work_dir(options),
         command=command,
         open_log=open_log,
     )
@@ -232,6 +242,14 @@ def _run(options: argparse.Namespace, command: str, logs: "_Logs") -> int:
             job, labels=_labels(options.participant_label, "sub-"), group_column=options.group_column
         )
     return executor.run_participants(job, subjects, stop_on_first_crash=options.stop_on_first_crash)
+
+
+def _work_dir(options: argparse.Namespace) -> Path | None:
+    if options.work_dir is not None and options.work_dir.resolve().is_relative_to(options.bids_dir.resolve()):
+        raise UsageError(
+            f"--work-dir {options.work_dir}: lies inside the dataset, which is never written to; choose another one"
+        )
+    return options.work_dir
 
 
 def _refuse_useless(options: argparse.Namespace) -> None:
@@ -369,12 +387,12 @@ def _labels(values: Sequence[str], prefix: str) -> list[str]:
 
 
 def _model(model: str | None) -> tuple[Path | None, dict[str, dict[str, Any]]]:
-    """A folder is a bundle, a name an architecture."""
+    """A folder is a bundle, a name or a dotted path an architecture."""
     if model is None:
         return None, {}
     from bids_eeg2fmri.models.registry import list_architectures
 
-    if model in list_architectures():
+    if model in list_architectures() or (_DOTTED.fullmatch(model) and not Path(model).exists()):
         return None, {"training": {"architecture": model}}
     if Path(model).is_dir():
         return Path(model), {}

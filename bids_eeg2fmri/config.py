@@ -7,7 +7,7 @@ import difflib
 import hashlib
 import json
 import tomllib
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -226,7 +226,9 @@ class TrainingSettings:
     Attributes
     ----------
     architecture : str
-        Name of a file in ``bids_eeg2fmri/models/zoo``.
+        Name of a file in ``bids_eeg2fmri/models/zoo``, or the dotted path of a module of another package.
+    options : dict
+        The architecture's own options, as its page in ``docs/models`` lists them.
     hold_out : str
         What is predicted by a model trained on the rest: contiguous "blocks" of each run, each "run", or each "session".
     n_folds : int
@@ -236,9 +238,16 @@ class TrainingSettings:
         shorter than the window, whatever is set.
     max_epochs, patience, batch_size, learning_rate
         Of Adam; training ends after ``patience`` epochs without a better loss on the inner validation block.
+    decay : str
+        Whether the learning rate stays "constant" or falls with a "cosine" that would end after ``max_epochs``.
+    accumulated_batches : int
+        Batches whose gradients are added up for a step: a large batch in little memory.
+    mixed_precision : str
+        "auto" computes in half precision where there is a GPU; "never" in single precision everywhere.
     """
 
-    architecture: str = "separable"
+    architecture: str = "smooth"
+    options: dict[str, Any] = field(default_factory=dict)
     hold_out: Literal["blocks", "run", "session"] = "blocks"
     n_folds: Annotated[int, Field(ge=2)] = 5
     gap_s: Annotated[float, Field(ge=0)] = 20.0
@@ -246,6 +255,9 @@ class TrainingSettings:
     patience: Annotated[int, Field(ge=1)] = 10
     batch_size: Annotated[int, Field(ge=1)] = 32
     learning_rate: Annotated[float, Field(gt=0)] = 3e-3
+    decay: Literal["constant", "cosine"] = "constant"
+    accumulated_batches: Annotated[int, Field(ge=1)] = 1
+    mixed_precision: Literal["auto", "never"] = "auto"
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -1,9 +1,11 @@
 """Small simulated data, and one run of the app on them that many tests look at."""
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -30,13 +32,14 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("suite")
 
-# Minutes each: begun last, one of two workers would wait for them at the end.
-LONGEST_FILES = ("test_known_answer.py", "test_browser.py", "test_bad_input.py")
+# Begun last, one of two workers would wait for the longest at the end. The first needs nothing of what workers share; while
+# it runs, the other worker makes that for the second, see ``made_once``.
+FIRST_FILES = ("test_known_answer.py", "test_browser.py", "test_preprocessed.py", "test_bad_input.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest."""
-    items.sort(key=lambda item: LONGEST_FILES.index(item.path.name) if item.path.name in LONGEST_FILES else 99)
+    items.sort(key=lambda item: FIRST_FILES.index(item.path.name) if item.path.name in FIRST_FILES else 99)
 
 
 SETTINGS = """\
@@ -94,6 +97,7 @@ class Run:
     output: Path
     result: Result
     input_before: dict[str, str]
+    process: int
 
 
 def run_app(*arguments: object) -> Result:
@@ -229,16 +233,39 @@ def settings_file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def dataset(tmp_path_factory) -> Path:
+def made_once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], object]:
+    """Let the first worker that asks make something in a folder; the others wait for it and read what it gave."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # of all workers of this session
+
+    def made_once(name: str, make: Callable[[Path], object]) -> object:
+        folder, written = shared / f"shared_{name}", shared / f"shared_{name}.pickle"
+        with (shared / f"shared_{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # given back when the file is closed, or its process is gone
+            if not written.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of somebody who failed
+                folder.mkdir()
+                written.write_bytes(pickle.dumps(make(folder)))
+            return pickle.loads(written.read_bytes())
+
+    return made_once
+
+
+@pytest.fixture(scope="session")
+def dataset(made_once) -> Path:
     """Three participants with EEG and BOLD, a fourth with EEG alone. Not to be changed: see ``copy``."""
     from bids_eeg2fmri.testing.simulate import Simulation, simulate_dataset
 
-    path = tmp_path_factory.mktemp("simulated") / "dataset"
     simulation = Simulation(
         n_participants=3, n_eeg_only=1, tasks=("rest",), duration_s=200.0, n_channels=12, grid=(12, 14, 11), lead_s=14.3
     )
-    simulate_dataset(path, simulation)
-    return path
+
+    def make(folder: Path) -> Path:
+        simulate_dataset(folder / "dataset", simulation)
+        return folder / "dataset"
+
+    return made_once("simulated", make)
 
 
 @pytest.fixture
@@ -259,17 +286,25 @@ def copy(dataset, tmp_path) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def participant_run(dataset, settings_file, tmp_path_factory) -> Run:
-    output = tmp_path_factory.mktemp("participant") / "derivatives"
-    before = hash_of(dataset)
-    result = run_app(dataset, output, "participant", "--config-file", settings_file, "--n-cpus", 2)
-    return Run(dataset, output, result, before)
+def participant_run(dataset, settings_file, made_once) -> Run:
+    def make(folder: Path) -> Run:
+        before = hash_of(dataset)
+        options = ("--config-file", settings_file, "--n-cpus", 2)
+        result = run_app(dataset, folder / "derivatives", "participant", *options)
+        return Run(dataset, folder / "derivatives", result, before, os.getpid())
+
+    return made_once("participant", make)
 
 
 @pytest.fixture(scope="session")
-def group_run(participant_run, settings_file) -> Run:
+def group_run(participant_run, settings_file, made_once) -> Run:
     """The group level, on a copy of what the participant level wrote."""
-    output = participant_run.output.with_name("with_group")
-    shutil.copytree(participant_run.output, output)
-    result = run_app(participant_run.dataset, output, "group", "--config-file", settings_file, "--n-cpus", 2)
-    return Run(participant_run.dataset, output, result, participant_run.input_before)
+
+    def make(folder: Path) -> Run:
+        output = folder / "derivatives"
+        shutil.copytree(participant_run.output, output)
+        options = ("--config-file", settings_file, "--n-cpus", 2)
+        result = run_app(participant_run.dataset, output, "group", *options)
+        return Run(participant_run.dataset, output, result, participant_run.input_before, os.getpid())
+
+    return made_once("group", make)

@@ -336,6 +336,14 @@ def test_the_input_is_never_written_to(inside, copy, refused):
     assert sorted(dataset.rglob("*")) == before
 
 
+def test_a_work_directory_inside_the_input_is_refused(copy, app, tmp_path):
+    dataset = copy()
+    result = app(dataset, tmp_path / "out", "participant", "--work-dir", dataset / "work")
+    assert result.code == 64
+    assert "lies inside the dataset, which is never written to; choose another one" in result.last_line
+    assert not (dataset / "work").exists()
+
+
 def test_an_output_that_is_a_link_into_the_input_is_refused(copy, refused, tmp_path):
     dataset = copy()
     (tmp_path / "link").symlink_to(dataset / "sub-01")
@@ -370,8 +378,9 @@ def test_one_broken_participant_leaves_the_other_complete(copy, app, tmp_path, s
     dataset = copy(["01", "02"])
     path = dataset / "sub-02/func/sub-02_task-rest_bold.nii.gz"
     path.write_bytes(path.read_bytes()[:5000])
-    output = tmp_path / "derivatives"
-    result = app(dataset, output, "participant", "--config-file", settings_file)
+    output, hasty = tmp_path / "derivatives", tmp_path / "hasty.toml"
+    hasty.write_text(settings_file.read_text().replace("max_epochs = 8", "max_epochs = 1"))
+    result = app(dataset, output, "participant", "--config-file", hasty)
     assert result.code == 1
     assert result.last_line.startswith(f"sub-02 failed: {path}: expected a whole NIfTI file, found it unreadable")
     assert result.out == f"{output / 'sub-01.html'}\n"

@@ -158,7 +158,7 @@ def test_the_sidecar_says_what_the_series_is(subject, participant_run):
     assert content["TaskName"] == "rest"
     assert content["SkullStripped"] is True
     assert content["RepetitionTime"] == pytest.approx(float(nib.load(path).header.get_zooms()[3]))
-    assert content["Model"]["Architecture"] == "separable"
+    assert content["Model"]["Architecture"] == "smooth"
     assert len(content["SettingsHash"]) == 8
     assert content["Settings"]["training"]["max_epochs"] == 8
     assert set(content["Scores"]) == {"PooledR", "Skill"}
@@ -215,7 +215,7 @@ def test_scores_tell_the_model_beside_the_baselines(participant_run):
     for subject in SUBJECTS:
         table = pd.read_csv(participant_run.output / f"sub-{subject}/sub-{subject}_scores.tsv", sep="\t")
         assert table.model.tolist() == [
-            "separable", "lagged band-power ridge", "time only", "nuisance only", "global signal", "mean image"
+            "smooth", "lagged band-power ridge", "time only", "nuisance only", "global signal", "mean image"
         ]  # fmt: skip
         assert table.kind.tolist() == ["model", "linear", "baseline", "baseline", "reference", "baseline"]
         assert table.looks_at_eeg.tolist() == [True, True, False, False, False, False]
@@ -228,6 +228,21 @@ def test_scores_tell_the_model_beside_the_baselines(participant_run):
         assert numbers.gain.notna().tolist() == [False, True, True, True, True, True]
         assert table.voxel_r_median.between(-1, 1).all()
         assert (table.pooled_skill <= 1).all()
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_the_measurement_lies_where_it_was_expected_as_often_as_was_said(subject, participant_run):
+    summary = json.loads((participant_run.output / f"sub-{subject}" / f"sub-{subject}_summary.json").read_text())
+    told = summary["uncertainty"]
+    assert [row["wanted"] for row in told["coverage"]] == [0.5, 0.9]
+    for row in told["coverage"]:
+        assert row["found"] == pytest.approx(row["wanted"], abs=0.05)
+    path = participant_run.output / f"{stem(subject)}_desc-error_statmap.nii.gz"
+    error, mask = load(path), load(participant_run.output / f"{stem(subject)}_desc-brain_mask.nii.gz") > 0
+    assert sidecar(path)["Units"] == "percent signal change"
+    assert (error[mask] > 0).all()
+    assert np.median(error[mask]) == pytest.approx(told["error_median"], rel=0.1)
+    assert not error[~mask].any()
 
 
 def test_regions_are_told_with_both_courses(participant_run):

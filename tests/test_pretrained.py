@@ -28,9 +28,18 @@ def series_of(output, subject="04"):
     return output / f"sub-{subject}/func/sub-{subject}_task-rest_desc-synth_bold.nii.gz"
 
 
-def test_eeg_alone_becomes_a_series_on_the_models_grid(dataset, bundle, apply):
-    result, output = apply(dataset, bundle, "--participant-label", "04")
+@pytest.fixture(scope="module")
+def of_eeg_alone(app, settings_file, dataset, bundle, tmp_path_factory):
+    """What the model makes of participant 04."""
+    output = tmp_path_factory.mktemp("alone") / "derivatives"
+    options = ("--model", bundle, "--config-file", settings_file, "--participant-label", "04")
+    result = app(dataset, output, "participant", *options)
     assert result.code == 0, result.err
+    return output
+
+
+def test_eeg_alone_becomes_a_series_on_the_models_grid(bundle, of_eeg_alone):
+    output = of_eeg_alone
     image = nib.load(series_of(output))
     data = np.asarray(image.dataobj)
     mask = np.asarray(nib.load(bundle / "mask.nii.gz").dataobj) > 0
@@ -47,8 +56,8 @@ def test_eeg_alone_becomes_a_series_on_the_models_grid(dataset, bundle, apply):
     assert summary["verdict"]["headline"].startswith("Not scored")
 
 
-def test_volumes_without_enough_eeg_hold_the_mean_image(dataset, bundle, apply):
-    _, output = apply(dataset, bundle, "--participant-label", "04")
+def test_volumes_without_enough_eeg_hold_the_mean_image(of_eeg_alone):
+    output = of_eeg_alone
     table = pd.read_csv(series_of(output).with_name("sub-04_task-rest_desc-synth_timeseries.tsv"), sep="\t")
     data = np.asarray(nib.load(series_of(output)).dataobj)[..., ~table.synthesized]
     assert data.shape[3] == 10  # 20 s of EEG are needed, volumes are counted from the start of the file
@@ -93,7 +102,7 @@ def test_a_stranger_with_bold_is_scored(dataset, copy, bundle, apply):
     result, output = apply(strange, bundle)
     assert result.code == 0, result.err
     scores = pd.read_csv(output / "sub-77/sub-77_scores.tsv", sep="\t")
-    assert scores.model.tolist() == ["separable", "mean image"]
+    assert scores.model.tolist() == ["smooth", "mean image"]
     assert np.isfinite(scores.pooled_r).all()
     assert scores.pooled_r[1] == 0
     summary = json.loads((output / "sub-77/sub-77_summary.json").read_text())

@@ -1,6 +1,5 @@
 """What is left of a run beside its results: the log, the methods text, pages made anew; and what an interruption leaves."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -65,7 +64,7 @@ def test_the_log_tells_command_versions_stages_numbers_and_the_exit_code(group_r
 
 def test_the_log_has_its_name_from_level_time_and_process(participant_run):
     [path] = (participant_run.output / "logs").glob("participant_*.log")
-    assert re.fullmatch(rf"participant_\d{{8}}T\d{{6}}_{os.getpid()}\.log", path.name)
+    assert re.fullmatch(rf"participant_\d{{8}}T\d{{6}}_{participant_run.process}\.log", path.name)
 
 
 def test_processes_that_have_the_same_number_have_logs_of_their_own(output):

@@ -52,6 +52,8 @@ baselines that ignore the EEG.
 - `*_desc-alignment_timeseries.tsv`, `.json`: where each volume lies on the EEG's clock, and the evidence for it.
 - `*_desc-synth_events.tsv`: events on the clock of the volumes, for a GLM on the synthesized series.
 - `*_desc-synth_statmap.nii.gz`: correlation over time of synthesized and measured BOLD, voxel by voxel.
+- `*_desc-error_statmap.nii.gz`: how far from the synthesized change the measured one is to be expected: a standard
+  deviation, in percent signal change.
 - `*_contrast-*_desc-measured_statmap.nii.gz`, `*_contrast-*_desc-synth_statmap.nii.gz`: where there are events, z maps of
   a first-level GLM on the measured series, and of the synthesized series' effect in the noise of the measurement.
 - `*_desc-regions_timeseries.tsv`: measured and synthesized percent signal change of each region.
@@ -195,6 +197,17 @@ class Derivatives:
         """Write the correlation of measured and synthesized BOLD."""
         path = self._image(recording, "desc-synth_statmap", space)
         self._write_image(path, image, {"Description": "Pearson r over time, synthesized against measured BOLD"})
+        return path
+
+    def write_error(self, recording: Recording, image: nib.Nifti1Image, *, space: str = "") -> Path:
+        """Write how far from the synthesized BOLD the measured one is to be expected."""
+        path = self._image(recording, "desc-error_statmap", space)
+        told = {
+            "Description": "Standard deviation of measured around synthesized BOLD, drift removed, as told by volumes that the "
+            "models had not learned from and that were not these",
+            "Units": "percent signal change",
+        }
+        self._write_image(path, image, told)
         return path
 
     def write_task_map(

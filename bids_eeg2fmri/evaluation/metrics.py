@@ -144,6 +144,43 @@ def measure_agreement(courses: Sequence[Course]) -> Agreement:
     )
 
 
+def coverage(courses: Sequence[Course], errors: Sequence[np.ndarray], shares: Sequence[float]) -> list[float]:
+    """Tell how much of the measurement lies where it was said to lie.
+
+    Parameters
+    ----------
+    courses : sequence of Course
+    errors : sequence of arrays of shape (volumes, n)
+        Standard deviation that was expected of measurement around prediction.
+    shares : sequence of float
+        That intervals around the prediction are to hold, if errors are normal.
+
+    Returns
+    -------
+    list of float
+        Share of all values within each.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> noise = 2.0 * rng.standard_normal((500, 40))
+    >>> course = Course(noise, np.zeros_like(noise), np.ones((500, 1)))
+    >>> [round(found, 2) for found in coverage([course], [np.full((500, 40), 2.0)], [0.5, 0.9])]
+    [0.5, 0.9]
+    """
+    from scipy.stats import norm
+
+    widths = norm.ppf(0.5 + 0.5 * np.array(shares))
+    inside, n = np.zeros(len(shares)), 0
+    for course, error in zip(courses, errors, strict=True):
+        q = residual_maker(course.nuisance).astype(np.float32)
+        left = course.measured - course.predicted
+        left = np.abs(left - q @ (q.T @ left))
+        inside += [np.count_nonzero(left <= width * error) for width in widths]
+        n += left.size
+    return (inside / n).tolist()
+
+
 def _changing(of_predicted: np.ndarray, of_measured: np.ndarray) -> np.ndarray:
     """Take for constant what changes by less than rounding does."""
     return np.where(of_predicted > 1e-10 * np.maximum(of_measured, 1e-30), of_predicted, 0)

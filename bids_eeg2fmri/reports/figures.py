@@ -162,8 +162,11 @@ def draw_courses(table: pd.DataFrame, chosen: Sequence[tuple[str, str]]) -> Pict
 
 
 def draw_training(histories: Sequence[Mapping[str, Any]]) -> Picture:
-    """Show the loss of each fold over the epochs, one line per inner split."""
+    """Show the loss of each fold over the epochs, or over what a solver tried, one line per inner split."""
     from matplotlib.lines import Line2D
+
+    tried = str(histories[0].get("tried", "epoch"))
+    by_epochs = tried == "epoch"
 
     colors, dashes = (BLUE, ORANGE, GREEN, PINK, INK), ("-", "--", "-.", ":")
     with blank(3.5) as figure:
@@ -184,19 +187,29 @@ def draw_training(histories: Sequence[Mapping[str, Any]]) -> Picture:
         panels[1].set_title("Validation")
         panels[1].set_ylabel("squared error / variance")
         for axes in panels:
-            axes.set_xlabel("epoch")
+            axes.set_xlabel(tried)
         figure.legend(handles=handles, title="fold", loc="outside upper left", ncols=min(len(handles), 5), fontsize=10,
                       alignment="left", columnspacing=1.2, handlelength=1.6)  # fmt: skip
         lowest = [min(loss) for history in histories for loss in history["validation_loss"] if loss]
         epochs = [int(history["best_epoch"]) for history in histories]
         return picture(
             figure,
-            alt=f"Loss over the epochs for {count(len(histories), 'fold')}. The best validation losses lie between "
-            f"{number(min(lowest, default=None))} and {number(max(lowest, default=None))}; 1 is as good as predicting no "
-            f"change. The final networks are trained for {min(epochs)} to {max(epochs)} epochs.",
-            caption="One line per fold and inner split; upright lines: the number of epochs for which the final network of a fold "
-            "is trained. At the grey line, 1, the network is as good as predicting no change. Validation data is part of "
-            "the training data of its fold; the held-out volumes are not looked at.",
+            alt=f"Loss over {'the epochs' if by_epochs else 'what was tried'} for {count(len(histories), 'fold')}. The best "
+            f"validation losses lie between {number(min(lowest, default=None))} and "
+            f"{number(max(lowest, default=None))}; 1 is as good as predicting no change. "
+            + (
+                f"The final networks are trained for {min(epochs)} to {max(epochs)} epochs."
+                if by_epochs
+                else f"Chosen are the candidates {min(epochs)} to {max(epochs)}, counted along the axis."
+            ),
+            caption="One line per fold and inner split; upright lines: "
+            + (
+                "the number of epochs for which the final network"
+                if by_epochs
+                else "the candidate by which the final model"
+            )
+            + f" of a fold is {'trained' if by_epochs else 'computed'}. At the grey line, 1, a model is as good as predicting no "
+            "change. Validation data is part of the training data of its fold; the held-out volumes are not looked at.",
         )
 
 

@@ -35,8 +35,19 @@ _ROWS = {
     "global signal": "the measured global signal, which knows the volumes that are to be predicted and is not to be beaten",
 }
 _ARCHITECTURES = {
+    "calhas2022": "a convolutional network with attention between channels and Fourier features",
+    "e2fnet": "a convolutional network from spectra to slices with a U-Net in between",
+    "marble": "a transformer over multi-scale spectra and the EEG itself, asked for each output by a query of its own",
+    "ridge": "ridge regression on band power at all delays",
     "separable": "a linear network whose weights are factored by frequency, scalp pattern and hemodynamic delay",
+    "smooth": "a linear model with a Gaussian-process prior on its weights [@rasmussen2006], smooth over the scalp, over "
+    "frequency and over hemodynamic delays",
+    "sparse": "sparse regression on band power at few delays",
+    "transcoder": "a convolutional transcoder between EEG and BOLD with cycle consistency",
+    "trees": "boosted trees on band power at all delays",
 }
+# Their weights are computed; the others are trained by gradients.
+_COMPUTED = ("ridge", "smooth", "sparse", "trees")
 _CITATION = re.compile(r"\[(@[\w-]+(?:; @[\w-]+)*)\]")
 _ENTRY = re.compile(r"^@\w+\{(?P<key>[\w-]+),\n(?P<fields>.*?)^\}\n", re.MULTILINE | re.DOTALL)
 _FIELD = re.compile(r"^ +(\w+) *= \{(.*)\},$", re.MULTILINE)
@@ -306,6 +317,12 @@ def _trained(facts: Mapping[str, Any]) -> Iterator[str]:
         known = _ARCHITECTURES.get(str(name), "a neural network")
         cited = f" [@{name}]" if f"{{{name},\n" in _library() else ""
         yield f"The model was {known} (architecture `{name}`){cited}."
+    if name in _COMPUTED:
+        yield (
+            "Its weights were computed; how strong its penalty is was chosen by inner validation, and what that did not confirm "
+            "was shrunk toward the mean (positive-part James-Stein [@james1961])."
+        )
+        facts = {key: value for key, value in facts.items() if key != "training_learning_rate"}
     yield _say(
         "It was trained with Adam [@kingma2015] (learning rate {training_learning_rate:g}, batches of {training_batch_size}) "
         "for at most {training_max_epochs} epochs, stopped after {training_patience} without a better loss in inner validation; "

@@ -188,7 +188,7 @@ def refuses_unknown_options(name: str) -> None:
 
 
 def _linear_data(spec: SampleSpec) -> tuple[Windows, np.ndarray]:
-    """Make power in dB at a real level, EEG of that power, and targets: each a rhythm some seconds ago plus a little noise."""
+    """Make power in dB at a real level, EEG of that power, and targets: each the response to a rhythm plus a little noise."""
     rng = np.random.default_rng(0)
     n, n_lags = 512, len(spec.lags_s)
     frames = np.arange(n)[:, None] + n_lags - 1 - np.arange(n_lags)
@@ -198,7 +198,10 @@ def _linear_data(spec: SampleSpec) -> tuple[Windows, np.ndarray]:
     signal = np.einsum("ncf,ncft->nct", 10 ** (power / 20), np.cos(2 * np.pi * turns)).astype(np.float32)
     rhythms = ((4, 10.0), (1, 20.0), (0, 6.0))
     sources = [power[:, channel, spec.freqs_hz.index(freq_hz)] for channel, freq_hz in rhythms]
-    targets = np.stack([(source[frames[:, 3]] + 110) / 4 for source in sources], 1)
+    # As BOLD follows: most of it after 6 s.
+    response = np.array([0.0, 0.2, 0.7, 1.0, 0.6, 0.3])
+    response /= np.linalg.norm(response)
+    targets = np.stack([((source[frames] + 110) / 4) @ response for source in sources], 1)
     if spec.mask is not None:
         place = np.arange(len(spec.mask)) * 3 // len(spec.mask)
         targets = targets[:, np.broadcast_to(place[:, None, None], spec.mask.shape)[spec.mask]]

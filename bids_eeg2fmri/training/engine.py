@@ -28,7 +28,6 @@ def start_engine(*, seed: int, n_cpus: int, device: str = "auto") -> str:
     with _stderr_closed():
         import keras
 
-        gpus = 0
         if keras.backend.backend() == "tensorflow":
             import tensorflow as tf
 
@@ -37,13 +36,22 @@ def start_engine(*, seed: int, n_cpus: int, device: str = "auto") -> str:
                 tf.config.threading.set_inter_op_parallelism_threads(1)
                 if device == "cpu":
                     tf.config.set_visible_devices([], "GPU")
-            gpus = len(tf.config.get_visible_devices("GPU"))
-        elif device != "cpu":
-            gpus = sum("gpu" in name or "cuda" in name for name in keras.distribution.list_devices())
-    if device == "gpu" and not gpus:
+        found = device != "cpu" and has_gpu()
+    if device == "gpu" and not found:
         raise UsageError("--device gpu: expected a GPU, found none that the backend can use; use --device auto or cpu")
     keras.utils.set_random_seed(seed)
-    return f"{keras.backend.backend()} on {'GPU' if gpus else f'{n_cpus} CPU threads'}"
+    return f"{keras.backend.backend()} on {'GPU' if found else f'{n_cpus} CPU threads'}"
+
+
+def has_gpu() -> bool:
+    """Tell whether the engine that was started computes on a GPU."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.get_visible_devices("GPU"))
+    return any("gpu" in name or "cuda" in name for name in keras.distribution.list_devices())
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ class Schedule:
     learning_rate: float
     decay: Literal["constant", "cosine"] = "constant"
     accumulated_batches: int = 1
+    half_precision: bool = False
 
     def rate_at(self, epoch: int) -> float:
         """Give the learning rate of an epoch, counted from 0; it does not depend on when training will end."""
@@ -50,12 +51,15 @@ class History:
         Epochs of the final fit, counted from 1.
     gains : tuple of float
         How much of each predicted target is believed; see :func:`~bids_eeg2fmri.evaluation.baselines.shrinkage`.
+    tried : str
+        What losses are told of: each "epoch", or each candidate that a solver tried.
     """
 
     training_loss: tuple[tuple[float, ...], ...]
     validation_loss: tuple[tuple[float, ...], ...]
     best_epoch: int
     gains: tuple[float, ...]
+    tried: str = "epoch"
 
 
 @dataclass
@@ -65,6 +69,45 @@ class _Course:
     losses: list[float] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
     best: np.ndarray | None = None  # what was predicted after the epoch with the least error
+
+
+@dataclass(frozen=True)
+class OutputBasis:
+    """Between coefficients, which are predicted everywhere, and what a network puts out.
+
+    Attributes
+    ----------
+    n_outputs : int
+        Columns of the output that are the prediction; an architecture may have more for its own loss.
+    components : array of shape (coefficients, voxels), optional
+        Orthonormal rows, where a network puts out voxels; None where it puts out the coefficients.
+    """
+
+    n_outputs: int
+    components: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, spec: SampleSpec, components: np.ndarray | None) -> "OutputBasis":
+        return cls(spec.n_outputs, components if spec.mask is not None else None)
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        return [] if self.components is None else [self.components]
+
+    @property
+    def _unit(self) -> float:
+        """Voxels vary much less than coefficients do: brings them to about 1."""
+        assert self.components is not None
+        return float(np.sqrt(self.components.shape[1] / self.components.shape[0]))
+
+    def outputs(self, coefficients: np.ndarray) -> np.ndarray:
+        """Give what a network is to put out for coefficients, (samples, n_outputs)."""
+        return coefficients if self.components is None else self._unit * (coefficients @ self.components)
+
+    def coefficients(self, outputs: np.ndarray) -> np.ndarray:
+        """Give the coefficients that an output stands for."""
+        outputs = outputs[:, : self.n_outputs]
+        return outputs if self.components is None else (outputs @ self.components.T) / self._unit
 
 
 class Trainer:
@@ -89,7 +132,7 @@ class Trainer:
     Attributes
     ----------
     judged : list of (rows, predicted)
-        Of the last fit, per inner split: what was predicted of samples that were not learned from, (samples, n_outputs),
+        Of the last fit, per inner split: what was predicted of samples that were not learned from, (samples, n_targets),
         in units of the targets, times the gains.
     """
 
@@ -113,8 +156,15 @@ class Trainer:
         self.work_dir = work_dir
         # The network works in units of the targets' standard deviation; here it is, times the gains.
         self.output_scale = np.ones(spec.n_outputs, dtype=np.float32)
+        self.basis = OutputBasis(spec.n_outputs)
         self.judged: list[tuple[np.ndarray, np.ndarray]] = []
-        self.model = architecture.build(spec)
+        policy = keras.config.dtype_policy()
+        if schedule.half_precision:  # weights stay in single precision, and so do standardization and outputs
+            keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            self.model = architecture.build(spec)
+        finally:
+            keras.config.set_dtype_policy(policy)
         self._tuned = start is not None
         if start is not None:
             self.model.set_weights(list(start))
@@ -135,21 +185,25 @@ class Trainer:
         inner: Sequence[tuple[np.ndarray, np.ndarray]],
         *,
         independent: float,
+        components: np.ndarray | None = None,
     ) -> History:
         """Find the number of epochs on inner splits, then fit all training samples for as many.
 
         Parameters
         ----------
         windows : Windows
-        targets : array of shape (windows, n_outputs)
-            Only rows of ``train`` are looked at.
+        targets : array of shape (windows, n_targets)
+            Coefficients of a basis; only rows of ``train`` are looked at.
         train : array of int
             Positions of the training samples.
         inner : sequence of pairs of arrays of int
             Parts of ``train`` with a gap between them: to fit, and to judge when to stop and what to believe.
         independent : float
             Share of the samples that count as independent.
+        components : array of shape (n_targets, voxels), optional
+            The basis: a network of voxels learns what these coefficients make of it, and its predictions are projected to it.
         """
+        self.basis = OutputBasis.of(self.spec, components)
         checkpoint = self._checkpoint(windows, targets, train, inner)
         courses = self._resume(checkpoint)
         patience = self.schedule.patience
@@ -195,17 +249,19 @@ class Trainer:
         )
 
     def predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
-        """Predict targets at these positions, (len(which), n_outputs), with the weights of the last fit."""
+        """Predict targets at these positions, (len(which), n_targets), with the weights of the last fit."""
         return self._predict(windows, which) * self.output_scale
 
     def learned(self) -> list[np.ndarray]:
         """Copy out all that the last fit has left, for :meth:`restore`."""
-        return [*_copied(self.model.weights), self.output_scale]
+        return [*_copied(self.model.weights), self.output_scale, *self.basis.arrays]
 
     def restore(self, learned: Sequence[np.ndarray]) -> None:
         """Predict again as after an earlier fit."""
-        *weights, self.output_scale = learned
-        self.model.set_weights(weights)
+        n = len(self.model.weights)
+        self.model.set_weights(list(learned[:n]))
+        self.output_scale = learned[n]
+        self.basis = OutputBasis(self.spec.n_outputs, *learned[n + 1 :])
 
     def _epoch(self, windows: Windows, targets: np.ndarray, which: np.ndarray, scale: float, epoch: int, rng) -> float:
         """Go through the samples once; give the mean loss."""
@@ -217,11 +273,11 @@ class Trainer:
         for first in range(0, len(order) - size + 1, size):
             batch = order[first : first + size]
             inputs = gather_inputs(self.model, windows, batch)
-            losses.append(float(self.model.train_on_batch(inputs, targets[batch] / scale)))
+            losses.append(float(self.model.train_on_batch(inputs, self.basis.outputs(targets[batch] / scale))))
         return float(np.mean(losses))
 
     def _predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
-        return predict_windows(self.model, windows, which)[:, : self.spec.n_outputs]
+        return predict_coefficients(self.model, windows, which, self.basis)
 
     # ------------------------------------------------------------------------------------------------- where it stands
 
@@ -254,7 +310,7 @@ class Trainer:
             return None
         what = [self.architecture.name, asdict(self.architecture.config), asdict(self.schedule), self.seed]
         spec = [self.spec.lags_s, self.spec.channels, self.spec.freqs_hz, self.spec.n_outputs, self.spec.positions_m]
-        data = [windows.look_at(self.architecture.looks_at), windows.frames, targets[train], train]
+        data = [windows.look_at(self.architecture.looks_at), windows.frames, targets[train], train, *self.basis.arrays]
         return Checkpoint(
             self.work_dir, [*what, *spec, *data, *(part for pair in inner for part in pair), *self._start]
         )
@@ -306,6 +362,15 @@ def predict_windows(model, windows: Windows, which: np.ndarray, *, batch_size: i
         for first in range(0, len(which), batch_size)
     ]
     return np.concatenate(parts).astype(np.float32, copy=False)
+
+
+def predict_coefficients(model, windows: Windows, which: np.ndarray, basis: OutputBasis) -> np.ndarray:
+    """Run a network over windows; give coefficients, (len(which), coefficients). No more than a batch of voxels is held."""
+    parts = [
+        basis.coefficients(predict_windows(model, windows, which[first : first + 256]))
+        for first in range(0, max(len(which), 1), 256)
+    ]
+    return np.concatenate(parts)
 
 
 def gather_inputs(model, windows: Windows, which: np.ndarray) -> Any:

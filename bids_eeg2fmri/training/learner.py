@@ -1,6 +1,7 @@
 """What learns from windows, however it does."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -31,6 +32,7 @@ class Learner(Protocol):
         inner: Sequence[tuple[np.ndarray, np.ndarray]],
         *,
         independent: float,
+        components: np.ndarray | None = None,
     ) -> History:
         """Learn from the training samples alone; nothing is carried over from an earlier fit."""
 
@@ -44,8 +46,13 @@ class Learner(Protocol):
         """Predict again as after an earlier fit."""
 
 
-def make_learner(architecture: Architecture, spec: SampleSpec, schedule: Schedule, *, seed: int) -> Learner:
-    """Make what finds the weights of this architecture: by its solver, or by gradients and the schedule."""
+def make_learner(
+    architecture: Architecture, spec: SampleSpec, schedule: Schedule, *, seed: int, work_dir: Path | None = None
+) -> Learner:
+    """Make what finds the weights of this architecture: by its solver, or by gradients and the schedule.
+
+    ``work_dir`` is where an interrupted training finds how far it came; a solver is done too soon to need it.
+    """
     if architecture.solver is not None:
         return Solver(architecture, spec, seed=seed)
-    return Trainer(architecture, spec, schedule, seed=seed)
+    return Trainer(architecture, spec, schedule, seed=seed, work_dir=work_dir)

@@ -43,10 +43,13 @@ class Solution:
     weights : list of arrays
         Of the layer ``coefficients``, as its ``set_weights`` takes them.
     choice : Choice
+    tried : str
+        What the candidates are.
     """
 
     weights: list[np.ndarray]
     choice: Choice
+    tried: str = "penalty, strongest first"
 
 
 def choose(

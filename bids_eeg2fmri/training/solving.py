@@ -94,7 +94,9 @@ class Solver:
         choice = solution.choice
         self.output_scale = (scale * choice.gains).astype(np.float32)
         self.judged = [(rows, said * self.output_scale) for rows, said in zip(judged, choice.judged, strict=True)]
-        return History(choice.training_loss, choice.validation_loss, choice.best, tuple(choice.gains.tolist()))
+        return History(
+            choice.training_loss, choice.validation_loss, choice.best, tuple(choice.gains.tolist()), solution.tried
+        )
 
     def predict(self, windows: Windows, which: np.ndarray) -> np.ndarray:
         """Predict targets at these positions, (len(which), n_outputs), with the weights of the last fit."""
@@ -122,8 +124,7 @@ def solve(
 ) -> tuple[Solution, list[np.ndarray]]:
     """Compute the weights of a network as its solver does, and put them in.
 
-    Its standardization is that of all training windows, also for the inner splits: solvers look at how a feature differs
-    from sample to sample and not at its level or unit, so nothing is known by it of the samples to judge by.
+    Its standardization is that of the EEG of all training windows, also for the inner splits, which are part of them.
 
     Parameters
     ----------
@@ -153,6 +154,7 @@ def solve(
         options=model.options,
         independent=min(1.0, independent * stride),
         seed=seed,
+        person=None if windows.person is None else windows.person[kept],
     )
     model.get_layer("coefficients").set_weights(solution.weights)
     return solution, [kept[judge] for _, judge in pairs]

@@ -35,6 +35,8 @@ class Task:
         A saved synthesizer to apply; None trains.
     pipelines : sequence of Pipeline
         Other derivative datasets, with preprocessed BOLD or cleaned EEG.
+    work_dir : Path or None
+        Where an interrupted training finds how far it came.
     """
 
     dataset: Path
@@ -45,6 +47,7 @@ class Task:
     bundle: Path | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     pipelines: Sequence[Pipeline] = ()
+    work_dir: Path | None = None
 
 
 class Account:

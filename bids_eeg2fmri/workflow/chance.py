@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,12 +14,13 @@ from bids_eeg2fmri.windows import without_timing
 from bids_eeg2fmri.workflow.preparation import Prepared
 from bids_eeg2fmri.workflow.scoring import RIDGE, Said
 from bids_eeg2fmri.workflow.training import (
+    fit,
     independent_share,
     learn_targets,
-    make_trainer,
     predict_by_ridge,
     ridge_features,
     samples_of,
+    trainer_for,
     windows_of,
 )
 
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 FEWEST_PARTS = 5
 
 
-def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int) -> Said:
+def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int, work_dir: Path | None = None) -> Said:
     """Let models that learned from half of the other parts say what they make of every time of a run.
 
     The series that are written come from models that learned from all other parts; their scores depend on one another, see
@@ -69,23 +71,23 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int)
     trained = []
     for number, split in enumerate(splits):
         learned = learn_targets(runs, windows, split.train, settings)
-        n_outputs = learned.targets.shape[1]
-        if trainer is None or trainer.spec.n_outputs != n_outputs:
-            trainer = make_trainer(runs[0].spectrum, lags, n_outputs, settings, seed=seed)
-        trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent)
+        n_targets = learned.targets.shape[1]
+        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir)
+        fit(trainer, windows, learned, split, independent=independent)
         trained.append((split.test, trainer, trainer.learned()))
         model[split.test] = number
         # Of fewer components than asked for, the last ones stay empty.
-        bases[number, :n_outputs] = learned.basis.components
-        coefficients[architecture][number, every, :n_outputs] = trainer.predict(windows, every)
-        coefficients[RIDGE][number, every, :n_outputs] = predict_by_ridge(
+        bases[number, :n_targets] = learned.basis.components
+        coefficients[architecture][number, every, :n_targets] = trainer.predict(windows, every)
+        coefficients[RIDGE][number, every, :n_targets] = predict_by_ridge(
             ridge, learned.targets, split, independent, which=every
         )
     for draw, surrogate in enumerate(surrogates):
         other = without_timing(windows, [run.spectrum for run in runs], seed=[seed, draw])
         for test, of_split, weights in trained:
             of_split.restore(weights)
-            surrogate[test, : of_split.spec.n_outputs] = of_split.predict(other, test)
+            said = of_split.predict(other, test)
+            surrogate[test, : said.shape[1]] = said
     of_run = [windows.recording == number for number in range(len(runs))]
     return Said(
         [model[rows] for rows in of_run],

@@ -34,6 +34,8 @@ class Job:
     ----------
     named : mapping
         Name to folder of the derivatives that the user points to.
+    work_dir : Path or None
+        Where an interrupted training finds how far it came.
     open_log : callable
         Is given the file to log to once there is an output to write it to.
     """
@@ -47,6 +49,7 @@ class Job:
     filters: Filters
     named: Mapping[str, Path]
     bundle: Path | None
+    work_dir: Path | None
     command: str
     open_log: Callable[[Path], None]
 
@@ -72,7 +75,9 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
     from bids_eeg2fmri.workflow.participant import process_participant
 
     origin = provenance(job, engine)
-    task = Task(job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, origin, pipelines)
+    task = Task(
+        job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, origin, pipelines, job.work_dir
+    )
     done: list[str] = []
     failures: dict[str, list[tuple[str, int]]] = {}
     nothing_selected: dict[str, NothingSelectedError] = {}
@@ -155,6 +160,7 @@ def run_group(job: Job, *, labels: Sequence[str], group_column: str | None) -> i
             group_column=group_column,
             provenance=origin,
             report=progress,
+            work_dir=job.work_dir,
         )
         progress("report")
         # As it was written, so that --reports-only makes the same page.

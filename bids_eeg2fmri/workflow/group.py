@@ -2,8 +2,10 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,7 @@ def process_group(
     group_column: str | None,
     provenance: Mapping[str, Any],
     report: Progress,
+    work_dir: Path | None = None,
 ) -> dict[str, Any]:
     """Run the group level and write everything but the HTML report.
 
@@ -99,7 +102,8 @@ def process_group(
         result["within"] |= _write_mean_map(derivatives, list(own.values()))
         tables["within"] = _long_table(own)
     try:
-        transferred = transfer(derivatives, samples, settings, seed=seed, report=report)
+        of_group = work_dir / "group" if work_dir is not None else None
+        transferred = transfer(derivatives, samples, settings, seed=seed, report=report, work_dir=of_group)
     except Eeg2FmriError as error:
         result["transfer"] = {"reason": str(error)}
         result["classification"] = {"reason": "there is no transfer between participants to classify by"}
@@ -137,6 +141,8 @@ def process_group(
                 for region in stimulus["regions"]
             ]
         )
+    if work_dir is not None:
+        shutil.rmtree(work_dir / "group", ignore_errors=True)
     result["verdict"] = judge_group(result, alpha=settings.evaluation.alpha)
     derivatives.update_participants()
     derivatives.write_group(result, tables)

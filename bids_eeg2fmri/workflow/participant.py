@@ -1,6 +1,7 @@
 """The participant level: from one participant's recordings to synthesized BOLD, scores and a report."""
 
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -26,7 +27,7 @@ from bids_eeg2fmri.workflow.plan import plan_participant
 from bids_eeg2fmri.workflow.preparation import Prepared, on_common_ground, prepare
 from bids_eeg2fmri.workflow.progress import Progress
 from bids_eeg2fmri.workflow.regions import regions_of
-from bids_eeg2fmri.workflow.results import published_metrics, results_of, write_agreement
+from bids_eeg2fmri.workflow.results import published_metrics, results_of, write_agreement, write_error, write_errors
 from bids_eeg2fmri.workflow.scoring import Said, score
 from bids_eeg2fmri.workflow.task import compare_task_maps
 from bids_eeg2fmri.workflow.training import describe_history, gap_s, predict_out_of_sample, train_on_all
@@ -59,7 +60,7 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
         If nothing could be done.
     """
     report("finding recordings")
-    synthesizer = load_synthesizer(task.bundle) if task.bundle else None
+    synthesizer = load_synthesizer(task.bundle, trusted=task.settings.training.architecture) if task.bundle else None
     settings = task.settings if synthesizer is None else _in_the_space_of(synthesizer, task.settings)
     plan = plan_participant(
         task.dataset,
@@ -151,9 +152,12 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
     assert grid is not None
     regions = regions_of(grid, settings.regions)
 
-    out = predict_out_of_sample(runs, settings, seed=task.seed, report=lambda what: report(f"training, {what}"))
+    work_dir = task.work_dir / f"sub-{account.subject}" if task.work_dir is not None else None
+    out = predict_out_of_sample(
+        runs, settings, seed=task.seed, report=lambda what: report(f"training, {what}"), work_dir=work_dir
+    )
     report("training for chance")
-    said = ask_about_chance(runs, settings, seed=task.seed)
+    said = ask_about_chance(runs, settings, seed=task.seed, work_dir=work_dir)
     report("scoring")
     measured = [
         percent_change(run.table, baseline)
@@ -184,7 +188,7 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
             "pooled_skill": float(scores.table.pooled_skill.iloc[0]),
         },
     }
-    synthesizer, history = train_on_all(runs, settings, seed=task.seed, card=card)
+    synthesizer, history = train_on_all(runs, settings, seed=task.seed, card=card, work_dir=work_dir)
     synthesizer.card["epochs"] = history.best_epoch
     synthesizer.save(account.derivatives.model_folder(f"sub-{account.subject}"))
 
@@ -210,8 +214,11 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
         "task": compare_task_maps(account, runs, measured, out.predicted, blocks, grid),
         "model": {"architecture": architecture, "bundle": f"models/sub-{account.subject}"},
         "training": describe_history(out.histories),
+        "uncertainty": write_errors(account, runs, measured, out.predicted[architecture], blocks, out.errors, grid),
     }
     account.results["verdict"]["sentences"] += warn_of_covering([(run.recording, run.montage) for run in runs])
+    if work_dir is not None:
+        shutil.rmtree(work_dir, ignore_errors=True)
 
 
 def _without_short_runs(
@@ -357,6 +364,8 @@ def _apply(
         account.synthesized(
             p, synthesizer.grid, template * (1 + change / 100), volumes, account.sidecar(p, model, scores)
         )
+        if np.isfinite(synthesizer.error).all():
+            write_error(account, p, synthesizer.error, synthesizer.grid)
     for p in other_grid:
         remark = account.entries[p.recording.file]["remark"]
         account.note(p.recording, "synthesized", f"{remark}; not scored, its BOLD is on another grid than the model")

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bids_eeg2fmri.bold.grid import Grid
 from bids_eeg2fmri.bold.regions import Regions
-from bids_eeg2fmri.evaluation.metrics import Course, measure_agreement, residual_maker
+from bids_eeg2fmri.evaluation.metrics import Course, coverage, measure_agreement, residual_maker
 from bids_eeg2fmri.evaluation.published import calhas2022, e2fnet2025
 from bids_eeg2fmri.workflow.account import Account
 from bids_eeg2fmri.workflow.preparation import Prepared
@@ -18,6 +18,8 @@ from bids_eeg2fmri.workflow.scoring import Scores, nuisance
 PUBLISHED_VOLUMES = 40
 # Share of the measurement that a band around the prediction is to hold.
 COVERAGE = 0.95
+# Shares of it that intervals in voxels are to hold.
+INTERVALS = (0.5, 0.9)
 
 
 def results_of(scores: Scores, regions: Regions, verdict: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,6 +116,43 @@ def half_width(errors: Sequence[np.ndarray], blocks: Sequence[np.ndarray]) -> li
         if not own.all():
             half[own] = np.quantile(size[~own], COVERAGE, axis=0)
     return np.split(half, np.cumsum(lengths)[:-1])
+
+
+def write_errors(
+    account: Account,
+    runs: Sequence[Prepared],
+    measured: Sequence[np.ndarray],
+    predicted: Sequence[np.ndarray],
+    blocks: Sequence[np.ndarray],
+    errors: Sequence[np.ndarray],
+    grid: Grid,
+) -> dict[str, Any]:
+    """Write the map of the error that was expected of each run, and tell how much of the measurement is where it was expected.
+
+    Parameters
+    ----------
+    errors : sequence of arrays of shape (voxels,)
+        By the number of a block: what the model that predicts it expects, in percent signal change.
+    """
+    courses, expected = [], []
+    for p, m, s, block in zip(runs, measured, predicted, blocks, strict=True):
+        judged = block >= 0
+        period_s = account.task.settings.bold.drift_period_s
+        out = nuisance(block, tr_s=p.tr_s, drift_period_s=period_s, confounds=p.confounds)
+        courses.append(Course(m[judged], s[judged], out))
+        expected.append(np.stack(errors)[block[judged]])
+        write_error(account, p, np.sqrt(np.mean(expected[-1] ** 2, axis=0)), grid)
+    found = coverage(courses, expected, INTERVALS)
+    return {
+        "error_median": float(np.median(np.stack(errors))),
+        "coverage": [{"wanted": wanted, "found": share} for wanted, share in zip(INTERVALS, found, strict=True)],
+    }
+
+
+def write_error(account: Account, p: Prepared, error: np.ndarray, grid: Grid) -> None:
+    """Write the map of the error that is expected of a run."""
+    image = grid.image(error.astype(np.float32))
+    account.file(p.recording, "error_map", account.derivatives.write_error(p.recording, image, space=grid.entities))
 
 
 def published_metrics(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,15 @@ import numpy as np
 from bids_eeg2fmri import __version__
 from bids_eeg2fmri.bold.basis import Basis, fit_basis
 from bids_eeg2fmri.bold.drift import drift_regressors, remove_drift
-from bids_eeg2fmri.bold.grid import percent_change
+from bids_eeg2fmri.bold.grid import Grid, percent_change
 from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.eeg.spectrum import Spectrum
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.baselines import band_weights, fit_ridge, time_features
 from bids_eeg2fmri.evaluation.splits import Samples, Split, folds_of, hold_out, learn_from_all
-from bids_eeg2fmri.models.registry import load_architecture
+from bids_eeg2fmri.models.registry import Architecture, load_architecture
 from bids_eeg2fmri.models.spec import SampleSpec
+from bids_eeg2fmri.training.engine import has_gpu
 from bids_eeg2fmri.training.fitting import History, Schedule
 from bids_eeg2fmri.training.learner import Learner, make_learner
 from bids_eeg2fmri.training.synthesizer import Synthesizer
@@ -52,6 +54,9 @@ class OutOfSample:
         Whether a volume has all the EEG it needs.
     histories : list of History
         Of the network, one per fold.
+    errors : list of arrays of shape (voxels,)
+        Of the network, one per fold: standard deviation of the measured change around the predicted one, in percent, in
+        training volumes that were left out in between.
     """
 
     baselines: list[np.ndarray]
@@ -59,6 +64,7 @@ class OutOfSample:
     folds: list[np.ndarray]
     complete: list[np.ndarray]
     histories: list[History] = field(default_factory=list)
+    errors: list[np.ndarray] = field(default_factory=list)
 
 
 def windows_of(runs: Sequence[Prepared], settings: Settings) -> tuple[Windows, np.ndarray]:
@@ -102,7 +108,12 @@ def samples_of(runs: Sequence[Prepared], windows: Windows, settings: Settings) -
 
 
 def predict_out_of_sample(
-    runs: Sequence[Prepared], settings: Settings, *, seed: int, report: Callable[[str], None]
+    runs: Sequence[Prepared],
+    settings: Settings,
+    *,
+    seed: int,
+    report: Callable[[str], None],
+    work_dir: Path | None = None,
 ) -> OutOfSample:
     """Hold out each block, run or session in turn; train the network and fit the baselines on the rest.
 
@@ -112,6 +123,8 @@ def predict_out_of_sample(
         With the same voxels and channels.
     report : callable
         Is told what is being done.
+    work_dir : Path, optional
+        Where an interrupted training finds how far it came.
 
     Raises
     ------
@@ -123,18 +136,19 @@ def predict_out_of_sample(
     independent = independent_share([run.tr_s for run in runs])
     trainer: Learner | None = None
     histories: list[History] = []
+    errors: list[np.ndarray] = []
 
     def network(learned: Learned, split: Split) -> np.ndarray:
         nonlocal trainer
-        n_outputs = learned.targets.shape[1]
-        if trainer is None or trainer.spec.n_outputs != n_outputs:
-            trainer = make_trainer(runs[0].spectrum, lags, n_outputs, settings, seed=seed)
-        histories.append(trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent))
+        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir)
+        histories.append(fit(trainer, windows, learned, split, independent=independent))
+        errors.append(error_of(trainer, learned))
         logger.debug("%d epochs", histories[-1].best_epoch)
         return trainer.predict(windows, split.test)
 
     models = {settings.training.architecture: network} | ridge_models(windows, runs, settings)
-    return replace(hold_out_in_turn(runs, windows, samples, models, settings, report=report), histories=histories)
+    out = hold_out_in_turn(runs, windows, samples, models, settings, report=report)
+    return replace(out, histories=histories, errors=errors)
 
 
 # From what training volumes determine to coefficients of the test volumes, (volumes, components).
@@ -189,17 +203,15 @@ def hold_out_in_turn(
 
 
 def train_on_all(
-    runs: Sequence[Prepared], settings: Settings, *, seed: int, card: dict[str, Any]
+    runs: Sequence[Prepared], settings: Settings, *, seed: int, card: dict[str, Any], work_dir: Path | None = None
 ) -> tuple[Synthesizer, History]:
     """Train a synthesizer on all volumes, to be applied to other recordings; say how training went."""
     windows, lags = windows_of(runs, settings)
     samples = samples_of(runs, windows, settings)
     split = learn_from_all(samples, settings.training.hold_out, n_folds=settings.training.n_folds)
     learned = learn_targets(runs, windows, split.train, settings)
-    trainer = make_trainer(runs[0].spectrum, lags, learned.targets.shape[1], settings, seed=seed)
-    history = trainer.fit(
-        windows, learned.targets, split.train, split.inner, independent=independent_share([run.tr_s for run in runs])
-    )
+    trainer = trainer_for(None, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir)
+    history = fit(trainer, windows, learned, split, independent=independent_share([run.tr_s for run in runs]))
     grid = runs[0].grid
     assert grid is not None
     template = grid.array(np.mean(learned.baselines, axis=0))
@@ -213,7 +225,14 @@ def train_on_all(
         relative_power=False,
     )
     synthesizer = Synthesizer(
-        trainer.model, trainer.spec, learned.basis, grid, template, trainer.output_scale, about | card
+        trainer.model,
+        trainer.spec,
+        learned.basis,
+        grid,
+        template,
+        trainer.output_scale,
+        error_of(trainer, learned),
+        about | card,
     )
     return synthesizer, history
 
@@ -229,11 +248,28 @@ class Learned:
     basis : Basis
     targets : array of shape (windows, components)
         Coefficients; NaN for windows that are not trained on, so that nobody can look at them unnoticed.
+    train : array of int
+        Positions of the windows that are.
+    change : array of shape (len(train), voxels)
+        Their percent signal change, drift removed.
     """
 
     baselines: list[np.ndarray]
     basis: Basis
     targets: np.ndarray
+    train: np.ndarray
+    change: np.ndarray
+
+
+def error_of(trainer: Learner, learned: Learned) -> np.ndarray:
+    """Give the standard deviation of what was measured around what was predicted on the inner splits, (voxels,), in percent."""
+    squared = np.zeros(learned.change.shape[1])
+    n = 0
+    for rows, predicted in trainer.judged:
+        left = learned.change[np.searchsorted(learned.train, rows)] - learned.basis.expand(predicted.astype(np.float32))
+        squared += np.einsum("ij,ij->j", left, left, dtype=np.float64)
+        n += len(rows)
+    return np.sqrt(squared / max(n, 1)).astype(np.float32)
 
 
 def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray, settings: Settings) -> Learned:
@@ -256,17 +292,74 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
     basis = fit_basis(change, settings.bold.n_components)
     targets = np.full((len(windows), len(basis.components)), np.nan, dtype=np.float32)
     targets[train] = basis.project(change)  # train is sorted by run, as the changes are
-    return Learned([baselines.get(number, of_others) for number in range(len(runs))], basis, targets)
+    return Learned([baselines.get(number, of_others) for number in range(len(runs))], basis, targets, train, change)
 
 
-def make_trainer(spectrum: Spectrum, lags: np.ndarray, n_outputs: int, settings: Settings, *, seed: int) -> Learner:
-    """Make the network of the settings for windows of such a spectrum."""
-    spec = SampleSpec(tuple(lags.tolist()), spectrum.channels, tuple(spectrum.freqs_hz.tolist()), n_outputs)
-    t = settings.training
-    architecture = load_architecture(t.architecture)
-    return make_learner(
-        architecture, spec, Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate), seed=seed
+def trainer_for(
+    trainer: Learner | None,
+    run: Prepared,
+    lags: np.ndarray,
+    learned: "Learned",
+    settings: Settings,
+    *,
+    seed: int,
+    work_dir: Path | None = None,
+) -> Learner:
+    """Go on with a trainer if it has as many targets, else make one."""
+    n_targets = learned.targets.shape[1]
+    if trainer is not None and len(trainer.output_scale) == n_targets:
+        return trainer
+    assert run.grid is not None
+    return make_trainer(run.spectrum, run.positions, lags, n_targets, run.grid, settings, seed=seed, work_dir=work_dir)
+
+
+def fit(trainer: Learner, windows: Windows, learned: "Learned", split: Split, *, independent: float) -> History:
+    """Fit to the training samples of a split."""
+    return trainer.fit(
+        windows,
+        learned.targets,
+        split.train,
+        split.inner,
+        independent=independent,
+        components=learned.basis.components,
     )
+
+
+def architecture_of(settings: Settings) -> Architecture:
+    """Load the architecture of the settings, with its options."""
+    return load_architecture(settings.training.architecture, settings.training.options)
+
+
+def make_trainer(
+    spectrum: Spectrum,
+    positions: Sequence[Sequence[float] | None],
+    lags: np.ndarray,
+    n_targets: int,
+    grid: Grid,
+    settings: Settings,
+    *,
+    seed: int,
+    work_dir: Path | None = None,
+) -> Learner:
+    """Make the network of the settings for windows of such a spectrum, and targets of such a grid."""
+    architecture = architecture_of(settings)
+    of_voxels = architecture.predicts == "voxels"
+    spec = SampleSpec(
+        tuple(lags.tolist()),
+        spectrum.channels,
+        tuple(spectrum.freqs_hz.tolist()),
+        grid.n_voxels if of_voxels else n_targets,
+        tuple(None if xyz is None else (xyz[0], xyz[1], xyz[2]) for xyz in positions),
+        spectrum.sfreq if architecture.looks_at == "signal" else 0.0,
+        grid.mask if of_voxels else None,
+    )
+    return make_learner(architecture, spec, _schedule_of(settings), seed=seed, work_dir=work_dir)
+
+
+def _schedule_of(settings: Settings) -> Schedule:
+    t = settings.training
+    half = t.mixed_precision == "auto" and has_gpu()
+    return Schedule(t.max_epochs, t.patience, t.batch_size, t.learning_rate, t.decay, t.accumulated_batches, half)
 
 
 def card_of(
@@ -275,7 +368,7 @@ def card_of(
     """Describe a synthesizer for its bundle: how EEG has to be prepared for it, and what made it."""
     return {
         "architecture": settings.training.architecture,
-        "architecture_options": {},
+        "architecture_options": settings.training.options,
         "positions_m": positions,
         "frame_s": frame_s,
         "step_s": step_s,

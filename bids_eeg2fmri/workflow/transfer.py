@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from bids_eeg2fmri.workflow.scoring import RIDGE, Said, Scores, score
 from bids_eeg2fmri.workflow.training import (
     Learned,
     card_of,
+    fit,
     gap_s,
     independent_share,
     make_trainer,
@@ -76,6 +78,11 @@ class Sample:
     cardiac: np.ndarray | None = None
     confounds: np.ndarray | None = None
     usable: np.ndarray | None = None
+
+    @property
+    def known_positions(self) -> list[list[float] | None]:
+        """Position of each channel, None where it is not known."""
+        return [xyz.tolist() if np.isfinite(xyz).all() else None for xyz in self.positions]
 
 
 @dataclass(frozen=True)
@@ -147,6 +154,7 @@ def transfer(
     *,
     seed: int,
     report: Callable[[str], None],
+    work_dir: Path | None = None,
 ) -> Transfer:
     """Hold out each participant, by itself or in a group if there are many; then train on all.
 
@@ -204,8 +212,8 @@ def transfer(
         held_out = np.unique(participant[split.test])
         report(f"transfer to {', '.join(everyone[i] for i in held_out)} ({fold + 1} of {len(splits)})")
         learned = _learn(windows, split.train, reduced, settings)
-        trainer = _trainer(trainer, first, lags, learned, settings, seed)
-        trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent)
+        trainer = _trainer(trainer, first, lags, learned, grid, settings, seed, work_dir)
+        fit(trainer, windows, learned, split, independent=independent)
         by_name = {
             settings.training.architecture: trainer.predict(windows, split.test),
             RIDGE: predict_by_ridge(
@@ -246,9 +254,8 @@ def transfer(
     report("training on all participants")
     split = learn_from_all(volumes, "participant", n_folds=settings.training.n_folds)
     learned = _learn(windows, split.train, reduced, settings)
-    trainer = _trainer(trainer, first, lags, learned, settings, seed)
-    trainer.fit(windows, learned.targets, split.train, split.inner, independent=independent)
-    positions = [xyz.tolist() if np.isfinite(xyz).all() else None for xyz in first.positions]
+    trainer = _trainer(trainer, first, lags, learned, grid, settings, seed, work_dir)
+    fit(trainer, windows, learned, split, independent=independent)
     synthesizer = Synthesizer(
         trainer.model,
         trainer.spec,
@@ -256,8 +263,14 @@ def transfer(
         grid,
         grid.array(template),
         trainer.output_scale,
+        _error(trainer, learned, reduced),
         card_of(
-            settings, positions=positions, step_s=step_s, tr_s=first.tr_s, frame_s=first.frame_s, relative_power=True
+            settings,
+            positions=first.known_positions,
+            step_s=step_s,
+            tr_s=first.tr_s,
+            frame_s=first.frame_s,
+            relative_power=True,
         )
         | {"trained_on": [s.name for s in with_bold], "fingerprints": [s.fingerprint for s in with_bold]},
     )
@@ -276,6 +289,7 @@ class _Reduced:
     rows: np.ndarray  # positions of the windows
     coefficients: np.ndarray  # (volumes, directions)
     directions: np.ndarray  # (directions, voxels)
+    left: np.ndarray  # (voxels,), variance of what the directions do not hold
 
 
 def _reduce(derivatives, sample: Sample, grid: Grid, windows: Windows, number: int, settings: Settings) -> _Reduced:
@@ -286,7 +300,8 @@ def _reduce(derivatives, sample: Sample, grid: Grid, windows: Windows, number: i
     change = remove_drift(_change(derivatives, sample, grid)[volumes], unwanted[volumes])
     # Twice as many directions as the group's basis keeps: what is lost here is below its noise.
     basis = fit_basis(change, 2 * settings.bold.n_components)
-    return _Reduced(rows, basis.project(change), basis.components)
+    coefficients = basis.project(change)
+    return _Reduced(rows, coefficients, basis.components, (change - basis.expand(coefficients)).var(0))
 
 
 def _learn(windows: Windows, train: np.ndarray, reduced: Sequence[_Reduced], settings: Settings) -> Learned:
@@ -298,14 +313,30 @@ def _learn(windows: Windows, train: np.ndarray, reduced: Sequence[_Reduced], set
     targets = np.full((len(windows), len(basis.components)), np.nan, dtype=np.float32)
     for r in used:
         targets[r.rows] = r.coefficients @ basis.project(r.directions)
-    return Learned([], basis, targets)
+    return Learned([], basis, targets, train, np.zeros((0, 0)))
 
 
-def _trainer(trainer: Learner | None, sample: Sample, lags, learned: Learned, settings: Settings, seed: int) -> Learner:
-    n_outputs = learned.targets.shape[1]
-    if trainer is not None and trainer.spec.n_outputs == n_outputs:
+def _error(trainer: Learner, learned: Learned, reduced: Sequence[_Reduced]) -> np.ndarray:
+    """Give the standard deviation of what was measured around what was predicted on the inner splits, (voxels,), in percent."""
+    squared, n = np.zeros(learned.basis.components.shape[1]), 0
+    for rows, predicted in trainer.judged:
+        for r in reduced:
+            own = np.isin(r.rows, rows)
+            said = learned.basis.expand(predicted[np.isin(rows, r.rows)].astype(np.float32))
+            squared += ((r.coefficients[own] @ r.directions - said) ** 2).sum(0) + own.sum() * r.left
+            n += int(own.sum())
+    return np.sqrt(squared / max(n, 1))
+
+
+def _trainer(
+    trainer: Learner | None, sample: Sample, lags, learned: Learned, grid: Grid, settings: Settings, seed: int, work_dir
+) -> Learner:
+    n_targets = learned.targets.shape[1]
+    if trainer is not None and len(trainer.output_scale) == n_targets:
         return trainer
-    return make_trainer(sample.spectrum, lags, n_outputs, settings, seed=seed)
+    return make_trainer(
+        sample.spectrum, sample.known_positions, lags, n_targets, grid, settings, seed=seed, work_dir=work_dir
+    )
 
 
 def _score(derivatives, samples, windows, test, learned, by_name, said, is_other, grid, regions, settings, seed):

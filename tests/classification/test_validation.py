@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bids_eeg2fmri.classification.features import bold_features, eeg_features
-from bids_eeg2fmri.classification.validation import classify
+from bids_eeg2fmri.classification.validation import area_under_curve, classify
 
 GROUPS = np.repeat(["control", "patient"], [9, 8])
 WHO = [f"sub-{i:02d}" for i in range(17)]
@@ -60,3 +60,14 @@ def test_features_of_eeg_are_level_and_spread_of_each_channel_and_band():
     assert features.shape == (16,)
     np.testing.assert_allclose(features[:8], -110, atol=0.3)
     np.testing.assert_allclose(features[8:], 3, atol=0.2)
+
+
+@pytest.mark.parametrize("n_levels", [2, 7, 1000])
+def test_the_area_is_that_of_scikit_learn_to_the_last_bit(n_levels):
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(n_levels)
+    for _ in range(60):
+        truth = np.arange(rng.integers(3, 40)) % 3 == 0
+        scores = np.round(rng.random(len(truth)) * n_levels) / n_levels
+        assert area_under_curve(truth, scores) == roc_auc_score(truth, scores)

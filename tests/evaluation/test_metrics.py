@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bids_eeg2fmri.evaluation.metrics import Course, measure_agreement, residual_maker
+from bids_eeg2fmri.evaluation.metrics import Course, coverage, measure_agreement, residual_maker
 
 
 @pytest.fixture
@@ -80,3 +80,12 @@ def test_a_prediction_that_is_worse_than_the_mean_has_negative_skill(rng):
 def test_the_residual_maker_has_the_rank_of_the_nuisance():
     ones = np.ones((20, 1))
     assert residual_maker(np.hstack([ones, 2 * ones, np.eye(20)[:, :3]])).shape == (20, 4)
+
+
+def test_intervals_that_are_too_narrow_hold_less_than_they_should():
+    noise = np.random.default_rng(0).standard_normal((400, 30))
+    course = Course(noise + 5, np.zeros_like(noise), np.ones((400, 1)))  # the mean is left out on both sides
+    found = {size: coverage([course], [np.full((400, 30), size)], (0.9,))[0] for size in (0.5, 1.0, 2.0)}
+    assert found[0.5] < 0.62
+    assert found[1.0] == pytest.approx(0.9, abs=0.01)
+    assert found[2.0] > 0.99

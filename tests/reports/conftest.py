@@ -64,7 +64,7 @@ def derivatives(tmp_path_factory: pytest.TempPathFactory) -> Derivatives:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def brain() -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
     """A mask and a mean image."""
     return nib.Nifti1Image(_mask(), AFFINE), nib.Nifti1Image((900 * _mask()).astype(np.float32), AFFINE)
@@ -177,10 +177,20 @@ def summary(written: dict[str, Any]) -> dict[str, Any]:
     return copy.deepcopy(written)
 
 
+@pytest.fixture
+def bare(summary: dict[str, Any]) -> dict[str, Any]:
+    """The same with little to draw, which takes most of the time: for what the page says in words."""
+    recording = summary["recordings"][0]
+    recording["files"] = {kind: recording["files"][kind] for kind in ("alignment", "events")}
+    recording |= {"spectrum": None, "task_maps": []}
+    del summary["training"]
+    return summary
+
+
 @pytest.fixture(scope="session")
 def page(derivatives: Derivatives, written: dict[str, Any]) -> Page:
     """The report of a scored recording."""
-    return Page(participant_report(derivatives, written))
+    return Page(participant_report(derivatives, copy.deepcopy(written)))
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 import copy
 import re
-from pathlib import Path
 from typing import Any
 
 import nibabel as nib
@@ -17,19 +16,20 @@ WHO = ("sub-07", "sub-12", "sub-21", "sub-22", "sub-30", "sub-31")
 SCRIPT = "<script>alert(1)</script>"
 
 
-@pytest.fixture
-def outputs(tmp_path: Path) -> Derivatives:
-    made = Derivatives(tmp_path / "out", tmp_path / "data")
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Derivatives:
+    folder = tmp_path_factory.mktemp("group")
+    made = Derivatives(folder / "out", folder / "data")
     made.create()
     return made
 
 
-@pytest.fixture
-def judged(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
+@pytest.fixture(scope="module")
+def judged(written: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Six participants, each a little better than the one before."""
     people = {}
     for number, who in enumerate(WHO):
-        person = copy.deepcopy(summary)
+        person = copy.deepcopy(written)
         for row in person["scores"]:
             row["pooled_skill"] += 0.002 * number
         person["scores"][0]["pooled_r"] += 0.01 * number
@@ -38,8 +38,8 @@ def judged(summary: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return people
 
 
-@pytest.fixture
-def group(outputs: Derivatives, judged: dict[str, dict[str, Any]], brain) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def concluded(outputs: Derivatives, judged: dict[str, dict[str, Any]], brain) -> dict[str, Any]:
     """What the group level concludes from them; one of them has a page."""
     outputs.write_report("sub-07", "<p>")
     row = {"group": "control", "recordings": 1, "failed": 0, "model": "separable", "pooled_r": 0.2, "skill": 0.02}
@@ -80,27 +80,46 @@ def group(outputs: Derivatives, judged: dict[str, dict[str, Any]], brain) -> dic
     return outputs.read_group_summary()  # as the page gets it
 
 
-def test_tells_the_verdict_and_who_is_missing_before_the_numbers(outputs, group, look):
-    text = look(group_report(outputs, group)).text
+@pytest.fixture
+def group(concluded: dict[str, Any]) -> dict[str, Any]:
+    """The same, to be changed at will."""
+    return copy.deepcopy(concluded)
+
+
+@pytest.fixture
+def bare(group: dict[str, Any]) -> dict[str, Any]:
+    """The same without maps, which take most of the time to draw: for what the page says in words."""
+    del group["within"]["map"], group["transfer"]["map"]
+    return group
+
+
+@pytest.fixture(scope="module")
+def page(outputs: Derivatives, concluded: dict[str, Any], look) -> Any:
+    """The page of the group."""
+    return look(group_report(outputs, copy.deepcopy(concluded)))
+
+
+def test_tells_the_verdict_and_who_is_missing_before_the_numbers(page):
+    text = page.text
     parts = ("SYNTHETIC, not a measurement", "✓ Better than chance between participants", "sub-03", "0.43 in the mean")
     assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
 
 
-def test_links_participants_who_have_a_page(outputs, group, look):
-    targets = {link["href"] for link in look(group_report(outputs, group)).all("a")}
+def test_links_participants_who_have_a_page(page):
+    targets = {link["href"] for link in page.all("a")}
     assert "sub-07.html" in targets
     assert "sub-12.html" not in targets
 
 
-def test_every_figure_is_told_in_words(outputs, group, look):
-    images = look(group_report(outputs, group)).all("img")
+def test_every_figure_is_told_in_words(page):
+    images = page.all("img")
     # Within and between participants: models, participants, p-values, slices and glass brain.
     assert len(images) == 10
     assert all(len(image["alt"].split()) > 8 for image in images)
 
 
-def test_every_model_stands_beside_the_baselines_within_and_between(outputs, group, look):
-    text = look(group_report(outputs, group)).text.replace("\N{NO-BREAK SPACE}", " ")
+def test_every_model_stands_beside_the_baselines_within_and_between(page):
+    text = page.text.replace("\N{NO-BREAK SPACE}", " ")
     for told in ("own models, use the EEG", "models of others, use the EEG"):
         after = text.split(told)[1]
         # The best of what ignores the EEG is the schedule with 2.6 % in the mean; the model explains twice as much.
@@ -108,18 +127,18 @@ def test_every_model_stands_beside_the_baselines_within_and_between(outputs, gro
         assert re.search(r"best baseline of each baseline, ignores the EEG 0\.21 0\.21 to 0\.21 2\.6 % ", after)
 
 
-def test_chance_is_told_for_these_people_and_for_others(outputs, group, look):
-    group["within"] |= {"p": 0.004, "p_population": 0.031, "p_gain_population": 0.25}
-    text = look(group_report(outputs, group)).text
+def test_chance_is_told_for_these_people_and_for_others(outputs, bare, look):
+    bare["within"] |= {"p": 0.004, "p_population": 0.031, "p_gain_population": 0.25}
+    text = look(group_report(outputs, bare)).text
     assert "Better than chance in these participants? p = 0.004 against shifts in time; p = " in text
     assert "In the people they were drawn from? p = 0.031 for r, p = 0.250 for the change explained" in text
     assert "can’t be below" not in text  # noqa: RUF001
-    group["within"] |= {"n": 3}
-    assert "With 3 participants, p can’t be below 0.125" in look(group_report(outputs, group)).text  # noqa: RUF001
+    bare["within"] |= {"n": 3}
+    assert "With 3 participants, p can’t be below 0.125" in look(group_report(outputs, bare)).text  # noqa: RUF001
 
 
-def test_the_figure_of_models_counts_who_gains(outputs, group, look):
-    alts = [image["alt"] for image in look(group_report(outputs, group)).all("img")]
+def test_the_figure_of_models_counts_who_gains(page):
+    alts = [image["alt"] for image in page.all("img")]
     [within, _] = [alt for alt in alts if alt.startswith("Change explained over 6 participants: separable")]
     assert "In 6 of 6 participants the model explains more than the best baseline." in within
     assert "global signal" not in within
@@ -148,32 +167,32 @@ def test_an_outlier_leaves_the_others_room(judged):
     assert "In 8 of 10 participants" in told.alt
 
 
-def test_a_map_without_a_template_is_told_to_be_doubtful(outputs, group, look):
-    text = look(group_report(outputs, group)).text
+def test_a_map_without_a_template_is_told_to_be_doubtful(page):
+    text = page.text
     assert text.count("The images are not marked as being in the space of a template") == 2
     assert "Mean over 6 participants, of voxels that at least half of them have: group_within_r.nii.gz" in text
 
 
-def test_the_task_is_told_against_the_schedule(outputs, group, look):
-    text = look(group_report(outputs, group)).text
+def test_the_task_is_told_against_the_schedule(page):
+    text = page.text
     assert "flash in rest: r of separable minus that of the schedule is −0.21 in the mean" in text  # noqa: RUF001
     assert "they were drawn from, p = 1.000" in text
 
 
-def test_a_shared_stimulus_is_a_ceiling(outputs, group, look):
+def test_a_shared_stimulus_is_a_ceiling(outputs, bare, look):
     regions = [{"name": "L15P75S15", "r": 0.43}, {"name": "L15P75S45", "r": 0.11}]
     stimulus = {"task": "film", "participants": list(WHO[:4]), "n_volumes": 291, "median_r": 0.27, "regions": regions}
     left_out = [{"name": "sub-31_task-film", "reason": "other regions than most participants"}]
-    group["shared_stimulus"] = {"stimuli": [stimulus | {"left_out": left_out}]}
-    text = look(group_report(outputs, group)).text
+    bare["shared_stimulus"] = {"stimuli": [stimulus | {"left_out": left_out}]}
+    text = look(group_report(outputs, bare)).text
     assert "film , 4 participants, 291 volumes: r = 0.27 in the median region." in text
     assert "Left out: sub-31_task-film (other regions than most participants)." in text
     assert "15 mm left, 75 mm behind, 15 mm above 0.43" in text
     assert "Hasson et al., 2004" in text
 
 
-def test_methods_are_ready_for_a_paper(outputs, group, look):
-    text = look(group_report(outputs, group)).text
+def test_methods_are_ready_for_a_paper(page):
+    text = page.text
     assert (
         "each of 6 participants was predicted by a model that had been trained on participants other than this one"
         in text
@@ -183,8 +202,8 @@ def test_methods_are_ready_for_a_paper(outputs, group, look):
     assert "bids_eeg2fmri data out group" in text
 
 
-def test_who_is_missing_is_told_with_the_reason(outputs, group, look):
-    text = look(group_report(outputs, group)).text
+def test_who_is_missing_is_told_with_the_reason(page):
+    text = page.text
     assert "sub-03 : has files but no summary" in text
     assert "sub-04 , not judged by a model of their own: no BOLD to learn from" in text
 
@@ -219,24 +238,24 @@ def test_says_why_there_is_no_classification_and_no_transfer(outputs, group, loo
     assert "Not done: one participant is too few." in text
 
 
-def test_shows_a_classification_with_its_intervals(outputs, group, look):
+def test_shows_a_classification_with_its_intervals(outputs, bare, look):
     row = {"n_features": 17, "auc": 0.71, "auc_low": 0.52, "auc_high": 0.88, "p": 0.03}
     row |= {"balanced_accuracy": 0.66, "sensitivity": 0.6, "specificity": 0.72}
     rows = [row | {"features": name} for name in ("synthesized BOLD", "EEG power")]
-    group["classification"] = {"column": "group", "groups": {"control": 6, "patient": 5}, "table": rows}
-    text = look(group_report(outputs, group)).text
+    bare["classification"] = {"column": "group", "groups": {"control": 6, "patient": 5}, "table": rows}
+    text = look(group_report(outputs, bare)).text
     assert "6 control, 5 patient" in text
     assert "EEG power 17 0.71 0.52 to 0.88 0.030 66 % 60 % 72 %" in text.replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_what_the_dataset_says_stays_text(outputs, group, look):
-    group["participants"][0]["group"] = SCRIPT
-    group["missing"][0]["reason"] = SCRIPT
-    group["group_column"] = SCRIPT
-    group["not_judged"][0]["reason"] = SCRIPT
-    group["task"][0]["condition"] = group["task"][1]["condition"] = SCRIPT
-    group["models"][0]["model"] = SCRIPT
-    page = look(group_report(outputs, group))
+def test_what_the_dataset_says_stays_text(outputs, bare, look):
+    bare["participants"][0]["group"] = SCRIPT
+    bare["missing"][0]["reason"] = SCRIPT
+    bare["group_column"] = SCRIPT
+    bare["not_judged"][0]["reason"] = SCRIPT
+    bare["task"][0]["condition"] = bare["task"][1]["condition"] = SCRIPT
+    bare["models"][0]["model"] = SCRIPT
+    page = look(group_report(outputs, bare))
     assert not page.all("script")
     # The condition is in the list and in the table, the model in both of its tables.
     assert page.text.count(SCRIPT) == 8

@@ -282,3 +282,21 @@ def test_no_windows_give_no_predictions(fitted, samples):
 
 def test_the_engine_says_what_it_runs_on():
     assert start_engine(seed=0, n_cpus=2, device="cpu").startswith("tensorflow on ")
+
+
+def test_a_network_of_voxels_learns_what_coefficients_make_of_the_basis(samples, spec):
+    """By targets of two coefficients alone it comes to predict them, whatever the basis."""
+    windows, targets = samples
+    rng = np.random.default_rng(0)
+    mask = np.zeros((5, 4, 3), bool)
+    mask[1:4, 1:3] = True
+    components = np.linalg.qr(rng.standard_normal((int(mask.sum()), 2)))[0].T.astype(np.float32)
+    of_voxels = replace(spec, n_outputs=int(mask.sum()), mask=mask)
+    trainer = Trainer(load_architecture("separable"), of_voxels, replace(SCHEDULE, max_epochs=60), seed=0)
+    trainer.fit(windows, targets, TRAIN, INNER, independent=1.0, components=components)
+    predicted, learned = trainer.predict(windows, TEST), trainer.learned()
+    assert trainer.model.output_shape == (None, mask.sum())
+    assert min(np.corrcoef(predicted[:, i], targets[TEST, i])[0, 1] for i in range(2)) > 0.7
+    trainer.fit(windows, targets[:, ::-1], TRAIN, INNER, independent=1.0, components=-components)
+    trainer.restore(learned)
+    np.testing.assert_array_equal(trainer.predict(windows, TEST), predicted)

@@ -31,7 +31,8 @@ def synthesizer(samples, spec):
     template = (500 + 50 * rng.random((7, 8, 9))).astype(np.float32)
     card = {"architecture": "separable", "architecture_options": {"n_bands": 3}, "trained_on": ["sub-01_task-rest"]}
     card |= {"frame_s": 2.0, "step_s": 2.0, "tr_s": 2.0, "relative_power": False, "settings": {}, "settings_hash": "0"}
-    return Synthesizer(network, spec, Basis(components), grid, template, np.array([2.0, 0.3], np.float32), card)
+    scale, error = np.array([2.0, 0.3], np.float32), rng.random(grid.n_voxels).astype(np.float32)
+    return Synthesizer(network, spec, Basis(components), grid, template, scale, error, card)
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,7 @@ def test_a_bundle_predicts_as_what_was_saved(synthesizer, bundle, samples):
     assert loaded.grid.same_as(synthesizer.grid)
     np.testing.assert_array_equal(loaded.grid.mask, synthesizer.grid.mask)
     np.testing.assert_array_equal(loaded.template, synthesizer.template)
+    np.testing.assert_array_equal(loaded.error, synthesizer.error)
     assert loaded.card["trained_on"] == ["sub-01_task-rest"]
 
 
@@ -73,8 +75,8 @@ def test_a_bundle_survives_being_moved_and_saved_again(synthesizer, bundle, samp
 
 
 def test_a_bundle_is_numbers_and_text(bundle):
-    names = {"card.json", "network.weights.h5", "mask.nii.gz", "template.nii.gz", "components.nii.gz"}
-    assert {path.name for path in bundle.iterdir()} == names
+    images = {f"{name}.nii.gz" for name in ("mask", "template", "components", "error")}
+    assert {path.name for path in bundle.iterdir()} == images | {"card.json", "network.weights.h5"}
     for path in bundle.iterdir():
         assert path.read_bytes()[:4] in (b"{\n  ", b"\x89HDF") or path.read_bytes()[:2] == b"\x1f\x8b"
     assert sorted(path.name for path in bundle.parent.iterdir()) == ["mine"]
@@ -102,7 +104,7 @@ def test_a_missing_file_is_named(name, bundle):
         load_synthesizer(bundle)
 
 
-@pytest.mark.parametrize("name", ["network.weights.h5", "template.nii.gz", "components.nii.gz"])
+@pytest.mark.parametrize("name", ["network.weights.h5", "template.nii.gz", "components.nii.gz", "error.nii.gz"])
 def test_a_file_that_was_changed_is_noticed(name, bundle):
     content = bytearray((bundle / name).read_bytes())
     content[len(content) // 2] ^= 1
@@ -112,9 +114,20 @@ def test_a_file_that_was_changed_is_noticed(name, bundle):
 
 
 def test_a_newer_bundle_asks_for_an_update(bundle):
-    edit_card(bundle, format_version=2)
-    with pytest.raises(ModelError, match="expected a bundle of format 1 or older, found 2; update bids_eeg2fmri"):
+    edit_card(bundle, format_version=3)
+    with pytest.raises(ModelError, match="expected a bundle of format 2 or older, found 3; update bids_eeg2fmri"):
         load_synthesizer(bundle)
+
+
+def test_a_bundle_from_before_errors_were_kept_is_read(synthesizer, bundle, samples):
+    (bundle / "error.nii.gz").unlink()
+    hashes = json.loads((bundle / "card.json").read_text())["sha256"]
+    edit_card(bundle, format_version=1, sha256={name: hashes[name] for name in hashes if name != "error.nii.gz"})
+    loaded = load_synthesizer(bundle)
+    assert np.isnan(loaded.error).all()
+    np.testing.assert_array_equal(
+        loaded.predict(samples[0], np.arange(9)), synthesizer.predict(samples[0], np.arange(9))
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,9 +153,21 @@ def test_a_card_that_is_none_is_told(text, bundle):
 
 
 def test_an_architecture_that_nobody_knows_is_told(bundle):
-    edit_card(bundle, architecture="os.system")
-    with pytest.raises(ModelError, match=r"unknown architecture 'os\.system'; known: .*separable"):
+    edit_card(bundle, architecture="seperable")
+    with pytest.raises(ModelError, match=r"cannot use the architecture 'seperable': .*; did you mean separable"):
         load_synthesizer(bundle)
+
+
+def test_an_architecture_of_another_package_is_imported_only_if_the_user_names_it(bundle, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    edit_card(bundle, architecture="elsewhere.network")
+    with pytest.raises(
+        ModelError, match=r"of another package, .*; set training.architecture of --config-file to elsewh"
+    ):
+        load_synthesizer(bundle)
+    with pytest.raises(SystemExit, match="imported"):
+        load_synthesizer(bundle, trusted="elsewhere.network")
 
 
 def test_weights_of_another_size_are_told(bundle):

@@ -58,11 +58,11 @@ def test_bold_that_follows_the_schedule_is_explained_by_it_and_the_network_gets_
     run = driven_by(replace(make_run(N), events=events), schedule[:, 3] - schedule[:, 6])
     out = predict([run], quick)
     assert list(out.predicted) == [
-        "separable", "lagged band-power ridge", "time only", SCHEDULE, GLOBAL, "mean image"
+        "smooth", "lagged band-power ridge", "time only", SCHEDULE, GLOBAL, "mean image"
     ]  # fmt: skip
     r = r_of(out, [run])
     assert r[SCHEDULE] > 0.5
-    assert max(r["separable"], r["lagged band-power ridge"], r["time only"]) < 0.15
+    assert max(r["smooth"], r["lagged band-power ridge"], r["time only"]) < 0.15
 
 
 def test_bold_that_follows_the_heart_is_explained_by_nuisance_and_the_network_gets_no_credit(make_run, quick):
@@ -74,7 +74,7 @@ def test_bold_that_follows_the_heart_is_explained_by_nuisance_and_the_network_ge
     assert SCHEDULE not in out.predicted
     r = r_of(out, [run])
     assert r[NUISANCE] > 0.4
-    assert max(r["separable"], r["lagged band-power ridge"], r["time only"]) < 0.15
+    assert max(r["smooth"], r["lagged band-power ridge"], r["time only"]) < 0.15
 
 
 def test_a_condition_that_the_training_volumes_hardly_know_does_not_tower_over_the_test_volumes(make_run, quick):
@@ -95,7 +95,7 @@ def test_what_knows_nothing_of_the_bold_predicts_nothing(make_run, quick):
     run = make_run(N)
     run = replace(run, events=events_of(4), cardiac=heart_of(5, run.onsets_s))
     r = r_of(predict([run], quick), [run])
-    assert r["separable"] > 0.4
+    assert r["smooth"] > 0.4
     assert max(r[SCHEDULE], r[NUISANCE]) < 0.1
 
 

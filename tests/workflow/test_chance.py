@@ -41,7 +41,7 @@ def test_every_model_says_something_of_every_volume_with_eeg(run, fast, said):
     assert 0 < np.sum(~usable) < 5
     assert [model.shape for model in said.model] == [(N,)]
     assert said.model[0].tolist() == np.where(usable, np.arange(N) // BLOCK, -1).tolist()
-    assert list(said.coefficients) == ["separable", RIDGE]
+    assert list(said.coefficients) == ["smooth", RIDGE]
     for of_runs in said.coefficients.values():
         assert [coefficients.shape for coefficients in of_runs] == [(5, N, 4)]
         assert not of_runs[0][:, ~usable].any()
@@ -68,7 +68,7 @@ def test_eeg_without_timing_is_looked_at_by_the_model_of_each_block(said):
     assert len(said.surrogates) == 19
     assert all(len(draw) == 1 and draw[0].shape == (N, 4) for draw in said.surrogates)
     use = said.model[0] >= 0
-    real = said.coefficients["separable"][0][said.model[0][use], np.flatnonzero(use)]
+    real = said.coefficients["smooth"][0][said.model[0][use], np.flatnonzero(use)]
     drawn = np.array([draw[0] for draw in said.surrogates])
     assert not drawn[:, ~use].any()
     # As large as what is said of the real EEG, but something else, and another each time.
@@ -95,9 +95,13 @@ def test_a_block_has_no_say_in_what_its_own_model_says_of_any_time(poisoned, run
         np.testing.assert_array_equal(draw[0][own], before[0][own])
 
 
-def test_the_same_seed_gives_the_same_answers(run, fast, said):
-    again = ask_about_chance([run], fast, seed=0)
-    np.testing.assert_array_equal(again.coefficients["separable"][0], said.coefficients["separable"][0])
+def test_the_same_seed_gives_the_same_answers_and_nothing_is_logged_of_runs_that_are_long_enough(
+    run, fast, said, caplog
+):
+    with caplog.at_level(logging.INFO, logger="bids_eeg2fmri.workflow.chance"):
+        again = ask_about_chance([run], fast, seed=0)
+    assert caplog.text == ""
+    np.testing.assert_array_equal(again.coefficients["smooth"][0], said.coefficients["smooth"][0])
     np.testing.assert_array_equal(again.surrogates[7][0], said.surrogates[7][0])
 
 
@@ -107,19 +111,13 @@ def test_runs_too_short_for_half_of_the_parts_are_asked_of_all_others(make_run, 
         said = ask_about_chance([short], fast, seed=0)
     assert said.share == 1.0
     assert "chance is told by models that learned from all other parts: expected at least 20 volumes" in caplog.text
-    assert said.coefficients["separable"][0].shape == (4, 90, 4)  # the folds of the scores
+    assert said.coefficients["smooth"][0].shape == (4, 90, 4)  # the folds of the scores
     # They are the very models of the predictions.
     out = predict_out_of_sample([short], fast, seed=0, report=lambda what: None)
     use = said.model[0] >= 0
     for name, (coefficients,) in said.coefficients.items():
         told = np.stack([coefficients[model, i] @ said.bases[model] for i, model in enumerate(said.model[0])])
         np.testing.assert_allclose(told[use], out.predicted[name][0][use], atol=1e-3)
-
-
-def test_nothing_is_logged_of_runs_that_are_long_enough(run, fast, caplog):
-    with caplog.at_level(logging.INFO, logger="bids_eeg2fmri.workflow.chance"):
-        ask_about_chance([run], fast, seed=0)
-    assert caplog.text == ""
 
 
 def test_a_short_run_beside_a_long_one_needs_no_volume_in_each_half(make_run, fast):
@@ -129,12 +127,12 @@ def test_a_short_run_beside_a_long_one_needs_no_volume_in_each_half(make_run, fa
     assert said.share == 0.5
     assert [coefficients.shape for coefficients in said.coefficients[RIDGE]] == [(5, N, 4), (5, 40, 4)]
     assert said.model[1][8:].tolist() == (np.arange(8, 40) // 8).tolist()
-    assert np.isfinite(said.coefficients["separable"][1]).all()
+    assert np.isfinite(said.coefficients["smooth"][1]).all()
 
 
 def test_of_two_runs_held_out_in_turn_the_second_is_not_judged(make_run, fast):
     by_run = replace(fast, training=replace(fast.training, hold_out="run"))
     said = ask_about_chance([make_run(70), make_run(60, seed=1)], by_run, seed=0)
     assert [set(model.tolist()) for model in said.model] == [{-1, 0}, {-1}]
-    assert [coefficients.shape for coefficients in said.coefficients["separable"]] == [(1, 70, 4), (1, 60, 4)]
-    assert said.coefficients["separable"][1].any()  # its EEG serves as that of another run
+    assert [coefficients.shape for coefficients in said.coefficients["smooth"]] == [(1, 70, 4), (1, 60, 4)]
+    assert said.coefficients["smooth"][1].any()  # its EEG serves as that of another run

@@ -105,10 +105,10 @@ def test_a_held_out_run_has_no_say_in_its_own_prediction(runs, original, by_run)
     changed = predict_out_of_sample(
         [runs[0], replace(runs[1], table=table), runs[2]], by_run, seed=0, report=lambda what: None
     )
-    for model in ("separable", "lagged band-power ridge", "time only", "mean image"):
+    for model in ("smooth", "lagged band-power ridge", "time only", "mean image"):
         np.testing.assert_array_equal(changed.predicted[model][1], original.predicted[model][1])
     np.testing.assert_array_equal(changed.baselines[1], original.baselines[1])
-    assert not np.array_equal(changed.predicted["separable"][0], original.predicted["separable"][0])
+    assert not np.array_equal(changed.predicted["smooth"][0], original.predicted["smooth"][0])
     assert not np.array_equal(changed.baselines[0], original.baselines[0])
 
 
@@ -116,7 +116,7 @@ def test_what_is_coupled_is_found_in_a_run_that_was_held_out(runs, original):
     for number, run in enumerate(runs):
         use = original.complete[number]
         measured = 100 * (run.table / run.table.mean(0) - 1)
-        r = np.corrcoef(original.predicted["separable"][number][use].ravel(), measured[use].ravel())[0, 1]
+        r = np.corrcoef(original.predicted["smooth"][number][use].ravel(), measured[use].ravel())[0, 1]
         assert r > 0.5
     assert [np.unique(folds).tolist() for folds in original.folds] == [[0], [1], [2]]
     assert [len(folds) for folds in original.folds] == [70, 60, 50]

@@ -162,7 +162,7 @@ def test_the_participant_level_writes_maps_of_the_task(task_run):
     folder, truth = task_run
     summary = summary_of(folder / "own")
     models = {row["model"]: row for row in summary["task"]}
-    assert {"separable", "lagged band-power ridge", "time only"} <= set(models)
+    assert {"smooth", "lagged band-power ridge", "time only"} <= set(models)
     assert "mean image" not in models
     assert all(-1 <= row["r"] <= 1 and 0 <= row["dice"] <= 1 for row in models.values())
     [maps] = summary["recordings"][0]["task_maps"]
@@ -184,7 +184,7 @@ def test_the_synthesized_map_shows_where_the_task_is(task_run):
 
 def test_a_saved_model_is_judged_by_the_map_of_the_task_as_well(task_run):
     summary = summary_of(task_run[0] / "saved")
-    assert [(row["condition"], row["model"]) for row in summary["task"]] == [("checkerboard", "separable")]
+    assert [(row["condition"], row["model"]) for row in summary["task"]] == [("checkerboard", "smooth")]
     [maps] = summary["recordings"][0]["task_maps"]
     for side, desc in (("measured", "measured"), ("synthesized", "synth")):
         name = f"sub-01/func/sub-01_task-checkerboard_contrast-checkerboard_desc-{desc}_statmap.nii.gz"

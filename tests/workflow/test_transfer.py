@@ -63,7 +63,7 @@ def test_the_schedule_of_others_explains_what_follows_it(written, quick):
     for scores in transferred.scores.values():
         table = scores.table.set_index("model")
         assert list(table.index) == [
-            "separable", "lagged band-power ridge", "time only", SCHEDULE, NUISANCE, "mean image"
+            "smooth", "lagged band-power ridge", "time only", SCHEDULE, NUISANCE, "mean image"
         ]  # fmt: skip
         assert table.pooled_r[SCHEDULE] > 0.35
         assert table.pooled_r.drop(SCHEDULE).max() < 0.15

@@ -12,9 +12,14 @@ def canonical_response(delays_s: np.ndarray) -> np.ndarray:
     ----------
     Glover, G. H. (1999). Deconvolution of impulse response in event-related BOLD fMRI. NeuroImage 9, 416-429.
     """
+    return double_gamma(delays_s, 5.0, 1 / 6)
+
+
+def double_gamma(delays_s: np.ndarray, peak_s: float, undershoot: float) -> np.ndarray:
+    """Sample a response that peaks at ``peak_s``, its undershoot 10 s later; absolute values sum to 1."""
     from scipy.stats import gamma
 
-    response = gamma.pdf(delays_s, 6) - gamma.pdf(delays_s, 16) / 6
+    response = gamma.pdf(delays_s, peak_s + 1) - undershoot * gamma.pdf(delays_s, peak_s + 11)
     return response / max(np.abs(response).sum(), 1e-12)
 
 

@@ -21,7 +21,8 @@ class Standardization(keras.layers.Layer):
     """
 
     def __init__(self, share="none", **kwargs):
-        super().__init__(**kwargs)
+        # Levels of -110 dB that differ by some dB: half precision would leave nothing of them.
+        super().__init__(**{"dtype": "float32"} | kwargs)
         if share not in ("none", "times", "channels"):
             raise ValueError(f"share: none, times or channels, not {share}")
         self.share = share

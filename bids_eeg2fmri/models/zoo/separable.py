@@ -48,5 +48,5 @@ def build(spec: SampleSpec, config: Config) -> keras.Model:
     x = layers.Reshape((n_lags, n_channels * config.n_bands))(x)
     x = layers.Dense(config.n_sources, use_bias=False, kernel_regularizer=decay(), name="sources")(x)
     x = HemodynamicSum(spec.lags_s, penalty=config.weight_decay, name="response")(x)
-    outputs = layers.Dense(spec.n_outputs, kernel_regularizer=decay(), name="coefficients")(x)
+    outputs = layers.Dense(spec.n_outputs, kernel_regularizer=decay(), dtype="float32", name="coefficients")(x)
     return keras.Model(inputs, outputs, name="separable")

@@ -32,6 +32,7 @@ def solve(
     options: Any,
     independent: float,
     seed: int,
+    person: np.ndarray | None = None,
 ) -> Solution:
     """Find kernel and bias, for the penalty that is best on the inner splits; the candidates are penalties, strongest first.
 

@@ -23,6 +23,7 @@ def solve(
     options: Any,
     independent: float,
     seed: int,
+    person: np.ndarray | None = None,
 ) -> Solution:
     """Grow as many trees as are best on the inner splits; the candidates are numbers of trees, the same for all outputs.
 
@@ -37,7 +38,9 @@ def solve(
     choice = choose(targets, inner, fitted, predicted, independent=independent)
     centered = targets - targets.mean(0)
     return Solution(
-        lay_out([_grow(features, course, options, choice.best, seed) for course in centered.T], options), choice
+        lay_out([_grow(features, course, options, choice.best, seed) for course in centered.T], options),
+        choice,
+        "number of trees",
     )
 
 
