@@ -34,6 +34,8 @@ FORMAT_VERSION = 2
 _FILES = ("network.weights.h5", "mask.nii.gz", "template.nii.gz", "components.nii.gz", "error.nii.gz")
 # What a bundle of format 1 does not have.
 _SINCE_2 = ("error.nii.gz",)
+# Of the squares of a basis, what has to be left of it in the brain of somebody for whom a model is tuned.
+LEAST_LEFT = 0.9
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,23 @@ class Synthesizer:
         basis = OutputBasis.of(self.spec, self.basis.components)
         said[which] = predict_coefficients(self.network, windows, which, basis) * self.output_scale
         return said
+
+    def basis_on(self, grid: Grid) -> Basis:
+        """Give the basis on a grid that has some of this one's voxels.
+
+        Raises
+        ------
+        ModelError
+            If so much of a direction lies in voxels that are missing that coefficients would mean something else.
+        """
+        components = self.basis.components[:, grid.mask[self.grid.mask]]
+        left = float((components**2).sum() / (self.basis.components**2).sum())
+        if left < LEAST_LEFT:
+            raise ModelError(
+                f"expected a brain that holds at least {LEAST_LEFT:.0%} of what the model's components are made of, found "
+                f"{left:.0%}; look at the brain mask"
+            )
+        return Basis(components)
 
     def save(self, folder: Path) -> Path:
         """Write the bundle; the folder appears whole or not at all."""

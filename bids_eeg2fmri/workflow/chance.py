@@ -10,6 +10,7 @@ from bids_eeg2fmri.config import Settings
 from bids_eeg2fmri.errors import InputDataError
 from bids_eeg2fmri.evaluation.splits import hold_out, pair_once
 from bids_eeg2fmri.training.learner import Learner
+from bids_eeg2fmri.training.synthesizer import Synthesizer
 from bids_eeg2fmri.windows import without_timing
 from bids_eeg2fmri.workflow.preparation import Prepared
 from bids_eeg2fmri.workflow.scoring import RIDGE, Said
@@ -30,7 +31,14 @@ logger = logging.getLogger(__name__)
 FEWEST_PARTS = 5
 
 
-def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int, work_dir: Path | None = None) -> Said:
+def ask_about_chance(
+    runs: Sequence[Prepared],
+    settings: Settings,
+    *,
+    seed: int,
+    work_dir: Path | None = None,
+    start: Synthesizer | None = None,
+) -> Said:
     """Let models that learned from half of the other parts say what they make of every time of a run.
 
     The series that are written come from models that learned from all other parts; their scores depend on one another, see
@@ -40,6 +48,8 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int,
     ----------
     runs : sequence of Prepared
         With the same voxels and channels.
+    work_dir, start
+        See :func:`~bids_eeg2fmri.workflow.training.predict_out_of_sample`.
 
     Returns
     -------
@@ -57,7 +67,8 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int,
         splits, share = hold_out(samples, by, n_folds=n_folds), 1.0
     if len(splits) == 1:
         share = 1.0  # of two parts, the one that is judged is predicted from all of the other
-    architecture, n_components = settings.training.architecture, settings.bold.n_components
+    architecture = settings.training.architecture
+    n_components = settings.bold.n_components if start is None else len(start.output_scale)
     ridge = ridge_features(windows, runs, settings)[RIDGE]
     independent = independent_share([run.tr_s for run in runs])
     every = np.flatnonzero(windows.complete)
@@ -70,9 +81,9 @@ def ask_about_chance(runs: Sequence[Prepared], settings: Settings, *, seed: int,
     trainer: Learner | None = None
     trained = []
     for number, split in enumerate(splits):
-        learned = learn_targets(runs, windows, split.train, settings)
+        learned = learn_targets(runs, windows, split.train, settings, start)
         n_targets = learned.targets.shape[1]
-        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir)
+        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir, start=start)
         fit(trainer, windows, learned, split, independent=independent)
         trained.append((split.test, trainer, trainer.learned()))
         model[split.test] = number

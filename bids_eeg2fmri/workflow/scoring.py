@@ -29,6 +29,8 @@ BLIND = ("mean image", "own mean image", "time only", "schedule only", "nuisance
 # What looks at the very volumes that are to be predicted: no baseline, but something to compare with.
 REFERENCES = ("global signal",)
 RIDGE = "lagged band-power ridge"
+# What is told of a saved model that is tuned.
+AS_IT_WAS = "saved model before it was tuned"
 
 # Shifts that differ by this much have nothing to do with each other: twice the width of a hemodynamic response.
 INDEPENDENT_SHIFT_S = 12.0

@@ -20,13 +20,13 @@ from bids_eeg2fmri.evaluation.splits import Samples, Split, folds_of, hold_out, 
 from bids_eeg2fmri.models.registry import Architecture, load_architecture
 from bids_eeg2fmri.models.spec import SampleSpec
 from bids_eeg2fmri.training.engine import has_gpu
-from bids_eeg2fmri.training.fitting import History, Schedule
+from bids_eeg2fmri.training.fitting import History, Schedule, Start
 from bids_eeg2fmri.training.learner import Learner, make_learner
 from bids_eeg2fmri.training.synthesizer import Synthesizer
 from bids_eeg2fmri.windows import Windows, lags_s, make_windows
 from bids_eeg2fmri.workflow.blind import GLOBAL, blind_features, global_signal
 from bids_eeg2fmri.workflow.preparation import Prepared
-from bids_eeg2fmri.workflow.scoring import RIDGE
+from bids_eeg2fmri.workflow.scoring import AS_IT_WAS, RIDGE
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +114,7 @@ def predict_out_of_sample(
     seed: int,
     report: Callable[[str], None],
     work_dir: Path | None = None,
+    start: Synthesizer | None = None,
 ) -> OutOfSample:
     """Hold out each block, run or session in turn; train the network and fit the baselines on the rest.
 
@@ -125,6 +126,8 @@ def predict_out_of_sample(
         Is told what is being done.
     work_dir : Path, optional
         Where an interrupted training finds how far it came.
+    start : Synthesizer, optional
+        A model of other people that is tuned; its basis is kept, and what it says by itself is among the predictions.
 
     Raises
     ------
@@ -140,14 +143,17 @@ def predict_out_of_sample(
 
     def network(learned: Learned, split: Split) -> np.ndarray:
         nonlocal trainer
-        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir)
+        trainer = trainer_for(trainer, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir, start=start)
         histories.append(fit(trainer, windows, learned, split, independent=independent))
         errors.append(error_of(trainer, learned))
         logger.debug("%d epochs", histories[-1].best_epoch)
         return trainer.predict(windows, split.test)
 
-    models = {settings.training.architecture: network} | ridge_models(windows, runs, settings)
-    out = hold_out_in_turn(runs, windows, samples, models, settings, report=report)
+    models: dict[str, Model] = {settings.training.architecture: network}
+    if start is not None:
+        models[AS_IT_WAS] = lambda learned, split: start.coefficients(windows, split.test)[split.test]
+    models |= ridge_models(windows, runs, settings)
+    out = hold_out_in_turn(runs, windows, samples, models, settings, report=report, start=start)
     return replace(out, histories=histories, errors=errors)
 
 
@@ -173,6 +179,7 @@ def hold_out_in_turn(
     settings: Settings,
     *,
     report: Callable[[str], None],
+    start: Synthesizer | None = None,
 ) -> OutOfSample:
     """Let models, and the mean image, predict each block, run or session from the rest."""
     by, n_folds = settings.training.hold_out, settings.training.n_folds
@@ -184,7 +191,7 @@ def hold_out_in_turn(
     folds = [fold_of[windows.recording == number] for number in range(len(runs))]
     for fold, split in enumerate(splits):
         report(f"fold {fold + 1} of {len(splits)}")
-        learned = learn_targets(runs, windows, split.train, settings)
+        learned = learn_targets(runs, windows, split.train, settings, start)
         for number, run in enumerate(runs):
             if by == "blocks" and not (windows.recording[split.train] == number).any():
                 raise InputDataError(
@@ -203,14 +210,20 @@ def hold_out_in_turn(
 
 
 def train_on_all(
-    runs: Sequence[Prepared], settings: Settings, *, seed: int, card: dict[str, Any], work_dir: Path | None = None
+    runs: Sequence[Prepared],
+    settings: Settings,
+    *,
+    seed: int,
+    card: dict[str, Any],
+    work_dir: Path | None = None,
+    start: Synthesizer | None = None,
 ) -> tuple[Synthesizer, History]:
     """Train a synthesizer on all volumes, to be applied to other recordings; say how training went."""
     windows, lags = windows_of(runs, settings)
     samples = samples_of(runs, windows, settings)
     split = learn_from_all(samples, settings.training.hold_out, n_folds=settings.training.n_folds)
-    learned = learn_targets(runs, windows, split.train, settings)
-    trainer = trainer_for(None, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir)
+    learned = learn_targets(runs, windows, split.train, settings, start)
+    trainer = trainer_for(None, runs[0], lags, learned, settings, seed=seed, work_dir=work_dir, start=start)
     history = fit(trainer, windows, learned, split, independent=independent_share([run.tr_s for run in runs]))
     grid = runs[0].grid
     assert grid is not None
@@ -222,7 +235,7 @@ def train_on_all(
         step_s=run.step_s,
         tr_s=run.tr_s,
         frame_s=settings.spectrum.frame_s,
-        relative_power=False,
+        relative_power=start is not None and bool(start.card["relative_power"]),
     )
     synthesizer = Synthesizer(
         trainer.model,
@@ -272,8 +285,17 @@ def error_of(trainer: Learner, learned: Learned) -> np.ndarray:
     return np.sqrt(squared / max(n, 1)).astype(np.float32)
 
 
-def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray, settings: Settings) -> Learned:
-    """Compute baseline, drift and confounds, basis and coefficients from training volumes only."""
+def learn_targets(
+    runs: Sequence[Prepared],
+    windows: Windows,
+    train: np.ndarray,
+    settings: Settings,
+    start: Synthesizer | None = None,
+) -> Learned:
+    """Compute baseline, drift and confounds, basis and coefficients from training volumes only.
+
+    Of a model that is tuned, ``start``, the basis is kept, on the voxels that the runs have of it.
+    """
     baselines: dict[int, np.ndarray] = {}
     changes = []
     for number, run in enumerate(runs):
@@ -289,7 +311,9 @@ def learn_targets(runs: Sequence[Prepared], windows: Windows, train: np.ndarray,
     # Of a run that is held out as a whole not even the mean image is known.
     of_others: np.ndarray = np.mean(list(baselines.values()), axis=0)
     change = np.concatenate(changes)
-    basis = fit_basis(change, settings.bold.n_components)
+    grid = runs[0].grid
+    assert grid is not None
+    basis = fit_basis(change, settings.bold.n_components) if start is None else start.basis_on(grid)
     targets = np.full((len(windows), len(basis.components)), np.nan, dtype=np.float32)
     targets[train] = basis.project(change)  # train is sorted by run, as the changes are
     return Learned([baselines.get(number, of_others) for number in range(len(runs))], basis, targets, train, change)
@@ -304,12 +328,18 @@ def trainer_for(
     *,
     seed: int,
     work_dir: Path | None = None,
+    start: Synthesizer | None = None,
 ) -> Learner:
     """Go on with a trainer if it has as many targets, else make one."""
     n_targets = learned.targets.shape[1]
     if trainer is not None and len(trainer.output_scale) == n_targets:
         return trainer
     assert run.grid is not None
+    if start is not None:
+        begin = Start(start.network.get_weights(), start.output_scale)
+        return make_learner(
+            architecture_of(settings), start.spec, _schedule_of(settings), seed=seed, work_dir=work_dir, start=begin
+        )
     return make_trainer(run.spectrum, run.positions, lags, n_targets, run.grid, settings, seed=seed, work_dir=work_dir)
 
 

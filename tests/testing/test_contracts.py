@@ -25,7 +25,7 @@ def test_a_linear_network_keeps_the_contract():
 
 
 def test_the_default_architecture_keeps_it_with_options():
-    contracts.check_architecture("separable", {"n_bands": 3, "n_sources": 6})
+    contracts.check_architecture("separable", {"n_bands": 5, "n_sources": 6})
 
 
 def test_the_default_architecture_breaks_it_with_a_penalty_that_is_far_too_strong():

@@ -114,8 +114,8 @@ def test_of_more_samples_than_a_solver_bears_every_third_is_taken(samples, spec,
 
 
 def test_a_solver_of_another_package_is_named_by_its_dotted_path(samples, spec, monkeypatch):
-    def solve(features, targets, inner, *, options, independent, seed):
-        found = ridge.solve(features, targets, inner, options=options, independent=independent, seed=seed)
+    def solve(features, targets, inner, **how):
+        found = ridge.solve(features, targets, inner, **how)
         kernel, bias = found.weights
         return Solution([kernel * 0, bias * 0 + 1], replace(found.choice, gains=np.ones(2)))
 
