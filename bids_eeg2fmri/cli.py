@@ -108,6 +108,11 @@ def build_parser() -> argparse.ArgumentParser:
     method.add_argument(
         "--model", metavar="NAME|BUNDLE", help="architecture to train, or folder of a saved model to apply"
     )
+    method.add_argument(
+        "--fine-tune",
+        action="store_true",
+        help="with --model BUNDLE: tune the saved model to each participant, whose volumes are held out in turn",
+    )
     method.add_argument("--random-seed", type=int, default=0, metavar="N", help="same seed, same result; default 0")
     method.add_argument(
         "--group-column", metavar="COLUMN", help="of participants.tsv, to classify by; default: group or diagnosis"
@@ -232,6 +237,7 @@ def _run(options: argparse.Namespace, command: str, logs: "_Logs") -> int:
         named=_named(options.derivatives),
         bundle=bundle,
         work_dir=_work_dir(options),
+        fine_tune=options.fine_tune,
         command=command,
         open_log=open_log,
     )
@@ -256,7 +262,7 @@ def _refuse_useless(options: argparse.Namespace) -> None:
     """Refuse options that the level has no use for: nothing is accepted and ignored."""
     participant_only = (
         *("session_label", "task_label", "run_label", "bids_filter_file", "list_participants", "dry_run"),
-        *("stop_on_first_crash", "assume_start_together", "derivatives", "output_spaces"),
+        *("stop_on_first_crash", "assume_start_together", "derivatives", "output_spaces", "fine_tune"),
     )
     useless = participant_only if options.analysis_level == "group" else ("group_column",)
     for name in useless:
@@ -271,6 +277,8 @@ def _refuse_useless(options: argparse.Namespace) -> None:
             for name, value in vars(options).items():
                 if value != unset[name] and name not in {only, *_ALWAYS, *beside}:
                     raise UsageError(f"{_flag(name)}: is of no use with {_flag(only)}; leave one of them out")
+    if options.fine_tune and not (options.model and Path(options.model).is_dir()):
+        raise UsageError("--fine-tune: tunes a saved model; name its folder with --model")
     if options.reports_only and options.participant_label and options.analysis_level == "group":
         raise UsageError(
             "--participant-label: the page of the group is of those that the group level was run on; leave it out"

@@ -374,6 +374,14 @@ def load_settings(path: Path | None, overrides: dict[str, dict[str, Any]] | None
     return settings
 
 
+def changed_settings(settings: Settings, values: dict[str, dict[str, Any]]) -> Settings:
+    """Give settings with other values for some keys, by stage; what is not among them stays."""
+    both = settings.as_dict()
+    for stage, changed in values.items():
+        both[stage] = both[stage] | changed
+    return TypeAdapter(Settings).validate_python(both)
+
+
 def _explain(error: ValidationError) -> str:
     """The first thing that is wrong, in the words of the file."""
     first = error.errors()[0]

@@ -267,3 +267,56 @@ def test_eeg_that_is_shorter_than_a_window_is_told(copy, bundle, apply):
     sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | {"RecordingDuration": 12.0}))
     line = refused(*apply(dataset, bundle), 65)
     assert "no volume has the 18 s of EEG before it that the model needs" in line
+
+
+@pytest.fixture(scope="module")
+def tuned(app, settings_file, dataset, participant_run, tmp_path_factory):
+    """Participant 02 by the model of participant 01, tuned."""
+    output = tmp_path_factory.mktemp("tuned") / "derivatives"
+    bundle = participant_run.output / "models" / "sub-01"
+    options = ("--model", bundle, "--fine-tune", "--config-file", settings_file, "--participant-label", "02")
+    result = app(dataset, output, "participant", *options)
+    assert result.code == 0, result.err
+    return output, bundle
+
+
+def test_a_tuned_model_stands_beside_what_it_was(tuned):
+    output, bundle = tuned
+    table = pd.read_csv(output / "sub-02/sub-02_scores.tsv", sep="\t").set_index("model")
+    assert table.index[0] == "smooth"
+    assert {"saved model before it was tuned", "lagged band-power ridge", "mean image"} <= set(table.index)
+    assert table.pooled_r["smooth"] > table.pooled_r["saved model before it was tuned"] - 0.02
+    card, before = (json.loads((folder / "card.json").read_text()) for folder in (output / "models" / "sub-02", bundle))
+    assert card["tuned_from"] == str(bundle)
+    assert card["trained_on"] == ["sub-02_task-rest"]
+    assert set(before["fingerprints"]) < set(card["fingerprints"])
+    assert card["channels"] == before["channels"]
+    sidecar = json.loads((output / "sub-02/func/sub-02_task-rest_desc-synth_bold.json").read_text())
+    assert sidecar["Model"]["TunedFrom"] == str(bundle)
+
+
+def test_a_tuned_model_is_a_model(tuned, dataset, apply):
+    result, output = apply(dataset, tuned[0] / "models" / "sub-02", "--participant-label", "03")
+    assert result.code == 0, result.err
+    assert json.loads((output / "sub-03/sub-03_summary.json").read_text())["scores"][0]["model"] == "smooth"
+
+
+def test_a_model_is_not_tuned_to_what_it_has_learned_from(dataset, participant_run, apply):
+    bundle = participant_run.output / "models" / "sub-01"
+    result, _ = apply(dataset, bundle, "--participant-label", "01", "--fine-tune")
+    assert result.code == 65
+    assert "has learned from this very recording" in result.err
+
+
+def test_a_model_is_tuned_to_bold(dataset, participant_run, apply):
+    bundle = participant_run.output / "models" / "sub-01"
+    result, _ = apply(dataset, bundle, "--participant-label", "04", "--fine-tune")
+    assert result.code == 65
+    assert "expected BOLD to tune the model to, found none; leave --fine-tune out" in result.err
+
+
+def test_tuning_asks_for_a_saved_model(dataset, app, tmp_path):
+    for options in (("--fine-tune",), ("--fine-tune", "--model", "separable")):
+        result = app(dataset, tmp_path / "out", "participant", *options)
+        assert result.code == 64
+        assert "--fine-tune: tunes a saved model; name its folder with --model" in result.err

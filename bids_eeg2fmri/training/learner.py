@@ -57,7 +57,8 @@ def make_learner(
 ) -> Learner:
     """Make what finds the weights of this architecture: by its solver, or by gradients and the schedule.
 
-    ``start`` is a model that is to be tuned. ``work_dir`` is where an interrupted training finds how far it came; a solver is done too soon to need it.
+    ``start`` is a model that is to be tuned. ``work_dir`` is where an interrupted training finds how far it came; a solver is
+    done too soon to need it.
     """
     if architecture.solver is not None:
         return Solver(architecture, spec, seed=seed, start=start)

@@ -37,6 +37,8 @@ class Task:
         Other derivative datasets, with preprocessed BOLD or cleaned EEG.
     work_dir : Path or None
         Where an interrupted training finds how far it came.
+    fine_tune : bool
+        Whether the bundle is tuned to each participant, rather than applied.
     """
 
     dataset: Path
@@ -48,6 +50,7 @@ class Task:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     pipelines: Sequence[Pipeline] = ()
     work_dir: Path | None = None
+    fine_tune: bool = False
 
 
 class Account:

@@ -36,6 +36,8 @@ class Job:
         Name to folder of the derivatives that the user points to.
     work_dir : Path or None
         Where an interrupted training finds how far it came.
+    fine_tune : bool
+        Whether the bundle is tuned to each participant.
     open_log : callable
         Is given the file to log to once there is an output to write it to.
     """
@@ -50,13 +52,14 @@ class Job:
     named: Mapping[str, Path]
     bundle: Path | None
     work_dir: Path | None
+    fine_tune: bool
     command: str
     open_log: Callable[[Path], None]
 
 
 def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: bool) -> int:
     """Process participants; print what became of them; return the exit code."""
-    if job.bundle is None and not any(job.dataset.glob("sub-*/**/func/*_bold.nii*")):
+    if (job.bundle is None or job.fine_tune) and not any(job.dataset.glob("sub-*/**/func/*_bold.nii*")):
         raise MissingFilesError(
             f"{job.dataset}: expected BOLD (func/*_bold.nii.gz) to learn from, found none; apply a saved model with "
             "--model BUNDLE"
@@ -76,7 +79,16 @@ def run_participants(job: Job, subjects: Sequence[str], *, stop_on_first_crash: 
 
     origin = provenance(job, engine)
     task = Task(
-        job.dataset, derivatives, job.settings, job.seed, job.filters, job.bundle, origin, pipelines, job.work_dir
+        job.dataset,
+        derivatives,
+        job.settings,
+        job.seed,
+        job.filters,
+        job.bundle,
+        origin,
+        pipelines,
+        job.work_dir,
+        job.fine_tune,
     )
     done: list[str] = []
     failures: dict[str, list[tuple[str, int]]] = {}

@@ -4,6 +4,7 @@ import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from bids_eeg2fmri.bids.participants import read_participant
 from bids_eeg2fmri.bids.pipelines import NATIVE
 from bids_eeg2fmri.bids.recordings import Recording
 from bids_eeg2fmri.bold.grid import percent_change
-from bids_eeg2fmri.config import Settings
+from bids_eeg2fmri.config import Settings, changed_settings
 from bids_eeg2fmri.eeg.montage import Wanted
 from bids_eeg2fmri.eeg.spectrum import relative_to_mean
 from bids_eeg2fmri.errors import Eeg2FmriError, InputDataError, MissingFilesError
@@ -115,7 +116,9 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
         raise failed[0][1]
 
     account = Account(task, subject, recordings, failed, covariates, sampling.frame_s)
-    if synthesizer is not None:
+    if synthesizer is not None and task.fine_tune:
+        _train(task, account, prepared, report, synthesizer)
+    elif synthesizer is not None:
         failed += _apply(task, account, synthesizer, prepared, report)
     elif any(p.table is not None for p in prepared):
         _train(task, account, prepared, report)
@@ -132,7 +135,7 @@ def process_participant(task: Task, subject: str, report: Progress) -> list[tupl
 
 def _count_stages(task: Task, paired: Sequence[Recording]) -> int:
     """Count what is to be done after reading, the page included; a little more where runs will be left out."""
-    if task.bundle is not None:
+    if task.bundle is not None and not task.fine_tune:
         return 4
     if not paired:
         return 2
@@ -142,9 +145,18 @@ def _count_stages(task: Task, paired: Sequence[Recording]) -> int:
     return (training.n_folds if units is None else n_parts(units)) + 5
 
 
-def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: Callable[[str], None]) -> None:
-    """Synthesize every run of a participant by models trained on the rest of them."""
-    settings = task.settings
+def _train(
+    task: Task,
+    account: Account,
+    prepared: Sequence[Prepared],
+    report: Callable[[str], None],
+    start: Synthesizer | None = None,
+) -> None:
+    """Synthesize every run of a participant by models trained on the rest of them, or by ``start``, tuned to the rest of them."""
+    settings = task.settings if start is None else settings_to_tune(start, task.settings)
+    if start is not None:
+        _refuse_to_tune(start, prepared)
+        account.settings = settings.as_dict()
     long_enough, left_out = _without_short_runs([p for p in prepared if p.table is not None], settings)
     runs, other_grid = on_common_ground(long_enough)
     left_out += other_grid
@@ -157,13 +169,16 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
     grid = runs[0].grid
     assert grid is not None
     regions = regions_of(grid, settings.regions)
+    as_recorded = runs
+    if start is not None and start.card["relative_power"]:
+        runs = [replace(run, spectrum=relative_to_mean(run.spectrum)) for run in runs]
 
     work_dir = task.work_dir / f"sub-{account.subject}" if task.work_dir is not None else None
     out = predict_out_of_sample(
-        runs, settings, seed=task.seed, report=lambda what: report(f"training, {what}"), work_dir=work_dir
+        runs, settings, seed=task.seed, report=lambda what: report(f"training, {what}"), work_dir=work_dir, start=start
     )
     report("training for chance")
-    said = ask_about_chance(runs, settings, seed=task.seed, work_dir=work_dir)
+    said = ask_about_chance(runs, settings, seed=task.seed, work_dir=work_dir, start=start)
     report("scoring")
     measured = [
         percent_change(run.table, baseline)
@@ -194,12 +209,15 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
             "pooled_skill": float(scores.table.pooled_skill.iloc[0]),
         },
     }
-    synthesizer, history = train_on_all(runs, settings, seed=task.seed, card=card, work_dir=work_dir)
+    if start is not None:
+        card |= {"tuned_from": str(task.bundle), "tuned_from_trained_on": start.card.get("trained_on", [])}
+        card["fingerprints"] += start.card.get("fingerprints", [])
+    synthesizer, history = train_on_all(runs, settings, seed=task.seed, card=card, work_dir=work_dir, start=start)
     synthesizer.card["epochs"] = history.best_epoch
     synthesizer.save(account.derivatives.model_folder(f"sub-{account.subject}"))
 
     for number, run in enumerate(runs):
-        account.samples(run)
+        account.samples(as_recorded[number])
         predicted = out.predicted[architecture][number]
         volumes = pd.DataFrame(
             {
@@ -211,6 +229,8 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
         )
         held_out = settings.training.hold_out.removesuffix("s")
         model = {"Architecture": architecture, "Training": f"within participant, {held_out} of each volume held out"}
+        if start is not None:
+            model |= {"TunedFrom": str(task.bundle), "TrainedOn": start.card.get("trained_on", [])}
         account.synthesized(
             run, grid, out.baselines[number] * (1 + predicted / 100), volumes, account.sidecar(run, model, scores)
         )
@@ -218,13 +238,53 @@ def _train(task: Task, account: Account, prepared: Sequence[Prepared], report: C
     account.results = results_of(scores, regions, judge(scores, regions, alpha=settings.evaluation.alpha)) | {
         "published": published_metrics(runs, grid, architecture, out.predicted[architecture], out.baselines, blocks),
         "task": compare_task_maps(account, runs, measured, out.predicted, blocks, grid),
-        "model": {"architecture": architecture, "bundle": f"models/sub-{account.subject}"},
+        "model": {"architecture": architecture, "bundle": f"models/sub-{account.subject}"}
+        | ({"tuned_from": str(task.bundle)} if start is not None else {}),
         "training": describe_history(out.histories),
         "uncertainty": write_errors(account, runs, measured, out.predicted[architecture], blocks, out.errors, grid),
     }
     account.results["verdict"]["sentences"] += warn_of_covering([(run.recording, run.montage) for run in runs])
     if work_dir is not None:
         shutil.rmtree(work_dir, ignore_errors=True)
+
+
+def settings_to_tune(start: Synthesizer, settings: Settings) -> Settings:
+    """Give the settings of a run with what a saved model brings along: its frames, its architecture, its components."""
+    told = start.card["settings"]
+    learned: dict[str, Any] = {stage: told[stage] for stage in ("spectrum", "window", "montage") if stage in told}
+    learned["training"] = {
+        "architecture": start.card["architecture"],
+        "options": start.card["architecture_options"],
+    }
+    learned["bold"] = {"n_components": len(start.output_scale)}
+    return changed_settings(settings, learned)
+
+
+def _refuse_to_tune(start: Synthesizer, prepared: Sequence[Prepared]) -> None:
+    """Refuse what would not be out of sample, or is not where the model is.
+
+    Raises
+    ------
+    InputDataError
+        If there is no BOLD, it is on another grid than the model, or the model has learned from it.
+    """
+    with_bold = [p for p in prepared if p.grid is not None]
+    if not with_bold:
+        raise InputDataError(
+            f"{prepared[0].recording.eeg}: expected BOLD to tune the model to, found none; leave --fine-tune out"
+        )
+    for p in with_bold:
+        assert p.grid is not None
+        if not p.grid.same_as(start.grid):
+            raise InputDataError(
+                f"{p.recording.bold}: expected the voxel grid of the model, found another one; train one anew, or bring both to "
+                "one space with --output-spaces"
+            )
+        if p.fingerprint in start.card.get("fingerprints", []):
+            raise InputDataError(
+                f"{p.recording.bold}: the model has learned from this very recording, so nothing that it says of it would be out "
+                "of sample; tune a model of other people"
+            )
 
 
 def _without_short_runs(
