@@ -93,8 +93,8 @@ def _no_verdict(headline: str, collapsed: bool | None, *sentences: str) -> dict[
 def _tell_collapse(scores: Scores) -> str:
     return (
         f"Whatever the EEG, its prediction stays the same: {_amplitude(scores)}. Such an image can look like a brain and score "
-        "well where whole volumes are compared (SSIM); it says nothing about changes over time. A model of bids_eeg2fmri gives one where "
-        "inner validation confirms nothing that the EEG would tell."
+        "well where whole volumes are compared (SSIM); it says nothing about changes over time. A model of bids_eeg2fmri gives one "
+        "where inner validation confirms nothing that the EEG would tell."
     )
 
 
