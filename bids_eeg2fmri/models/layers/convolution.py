@@ -1,10 +1,8 @@
 """Convolve volumes by convolutions of planes, which are many times faster where 3-D ones are not optimized."""
 
 import keras
+import numpy as np
 from keras import ops
-
-# Of the last axis are computed together: their filters fill the registers of a processor.
-TOGETHER = 2
 
 
 @keras.saving.register_keras_serializable("bids_eeg2fmri")
@@ -12,8 +10,9 @@ class Convolution(keras.layers.Layer):
     """Convolve in three dimensions: ``(batch, x, y, z, channels) -> (batch, x', y', z', filters)``.
 
     Same weights and results as :class:`keras.layers.Conv3D`, whose gradients take many seconds on processors where
-    TensorFlow leaves oneDNN off, and on JAX. Here what the kernel covers of the last axis are channels of a plane, and the
-    positions along that axis are samples.
+    TensorFlow leaves oneDNN off, and on JAX. Here the last axis becomes channels of a plane, and the kernel a larger one that
+    holds it once for each position along that axis, with zeros around: more multiplications, in the shape that libraries
+    are made for.
 
     Parameters
     ----------
@@ -53,32 +52,29 @@ class Convolution(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
     def call(self, inputs):
-        if self.padding == "same":
-            around = [(size // 2, size // 2) for size in self.kernel_size]
-            inputs = ops.pad(inputs, ((0, 0), *around, (0, 0)))
         _, x, y, depth, n_channels = inputs.shape
-        kx, ky, kz = self.kernel_size
-        step = self.strides[2]
-        n = (depth - kz) // step + 1
-        together = min(TOGETHER, n)
-        n_groups = -(-n // together)
-        covered = kz + (together - 1) * step
-        missing = (n_groups - 1) * together * step + covered - depth
-        if missing > 0:
-            inputs = ops.pad(inputs, ((0, 0), (0, 0), (0, 0), (0, missing), (0, 0)))
-        starts = [group * together * step for group in range(n_groups)]
-        planes = ops.stack([inputs[:, :, :, start : start + covered] for start in starts], axis=1)
-        planes = ops.reshape(planes, (-1, x, y, covered * n_channels))
-        shifted = [
-            ops.pad(self.kernel, ((0, 0), (0, 0), (k * step, covered - kz - k * step), (0, 0), (0, 0)))
-            for k in range(together)
-        ]
-        kernel = ops.reshape(ops.stack(shifted, axis=-2), (kx, ky, covered * n_channels, together * self.filters))
-        outputs = ops.conv(planes, kernel, strides=self.strides[:2], padding="valid", data_format="channels_last")
-        _, x, y, _ = outputs.shape
-        outputs = ops.reshape(outputs, (-1, n_groups, x, y, together, self.filters))
-        outputs = ops.reshape(ops.transpose(outputs, (0, 2, 3, 1, 4, 5)), (-1, x, y, n_groups * together, self.filters))
-        return outputs[:, :, :, :n] + self.bias
+        kx, ky, _ = self.kernel_size
+        place = self._places(depth)
+        n = place.shape[2]
+        kernel = ops.tensordot(self.kernel, place, axes=[[2], [0]])  # (kx, ky, channels, filters, depth, n)
+        kernel = ops.transpose(kernel, (0, 1, 4, 2, 5, 3))
+        kernel = ops.reshape(kernel, (kx, ky, depth * n_channels, n * self.filters))
+        outputs = ops.conv(
+            ops.reshape(inputs, (-1, x, y, depth * n_channels)),
+            kernel,
+            strides=self.strides[:2],
+            padding=self.padding,
+            data_format="channels_last",
+        )
+        return ops.reshape(outputs, (-1, *outputs.shape[1:3], n, self.filters)) + self.bias
+
+    def _places(self, depth: int) -> np.ndarray:
+        """Say which part of the kernel meets which position for which output: (kernel, depth, outputs) of 0 and 1."""
+        size, step = self.kernel_size[2], self.strides[2]
+        before = size // 2 if self.padding == "same" else 0
+        n = depth if self.padding == "same" else (depth - size) // step + 1
+        part, position, output = np.ogrid[:size, :depth, :n]
+        return (position == output * step + part - before).astype(np.float32)
 
     def compute_output_shape(self, input_shape):
         if self.padding == "same":

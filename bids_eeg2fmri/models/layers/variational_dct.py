@@ -44,7 +44,9 @@ class VariationalInverseDCT(NoisyLayer):
         n_low = math.prod(self.low)
         self.mean = layers.Dense(n_low)
         # Draws begin small beside standardized volumes, whose coefficients have a deviation of about 1.
-        self.log_scale = self.add_weight(name="log_scale", shape=(n_low,), initializer=keras.initializers.Constant(-2.0))
+        self.log_scale = self.add_weight(
+            name="log_scale", shape=(n_low,), initializer=keras.initializers.Constant(-2.0)
+        )
         small = keras.initializers.Constant(-1.0)
         self.log_scale_of_sample = layers.Dense(1)
         self.locations = [layers.Dense(n) for n in self.shape]
