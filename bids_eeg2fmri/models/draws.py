@@ -30,16 +30,7 @@ def predict_draws(model, inputs: np.ndarray, n_draws: int = 10) -> tuple[np.ndar
         raise ValueError(f"{model.name}: expected a network with a layer that draws, found none; build it with one")
     switch_noise(model, True)
     try:
-        total = total_of_squares = 0.0
-        first = None
-        for _ in range(n_draws):
-            predicted = np.asarray(model.predict_on_batch(inputs), dtype=np.float64)
-            first = predicted if first is None else first
-            # About the first draw: sums of squares of large numbers that hardly differ would lose the difference.
-            total = total + (predicted - first)
-            total_of_squares = total_of_squares + (predicted - first) ** 2
+        draws = np.stack([np.asarray(model.predict_on_batch(inputs)) for _ in range(n_draws)])
     finally:
         switch_noise(model, False)
-    away = total / n_draws
-    spread = np.sqrt(np.maximum(total_of_squares / n_draws - away**2, 0.0))
-    return (first + away).astype(np.float32), spread.astype(np.float32)
+    return draws.mean(axis=0), draws.std(axis=0)

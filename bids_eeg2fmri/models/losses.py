@@ -88,7 +88,7 @@ def contrastive_classification(phases, logits, groups, log_scales=None):
         Logarithm of the predicted scale b of each sample: its cross entropy is divided by b, and log b is added, without
         which any sample could be declared unreliable, as the division keeps b from falling to 0.
     """
-    cost = contrastive(*phases, same=ops.equal(*groups))
+    cost = contrastive(phases[0], phases[1], ops.equal(*groups))
     for k in range(2):
         group = ops.one_hot(groups[k], logits[k].shape[-1], dtype=logits[k].dtype)
         entropy = -ops.sum(group * ops.log_softmax(logits[k], axis=-1), axis=-1)

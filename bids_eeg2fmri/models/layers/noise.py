@@ -1,7 +1,6 @@
 """Layers that draw while they are trained, and at prediction only if they are told to."""
 
 import keras
-from keras import ops
 
 
 class NoisyLayer(keras.layers.Layer):
@@ -18,22 +17,18 @@ class NoisyLayer(keras.layers.Layer):
     def build(self, input_shape):
         self.noise = self.add_weight(name="noise", shape=(), initializer="zeros", trainable=False)
 
-    def draw(self, draw, zero, training):
-        """Give ``draw(seed)`` if the layer is to draw now, else ``zero``, without the work of a draw.
+    def draw(self, drawn, expected, training):
+        """Give what was drawn if the layer is to draw now, else what is expected.
 
         Parameters
         ----------
-        draw : callable
-            Seed -> tensor.
-        zero : tensor
-            Of the same shape.
+        drawn : tensor
+            Drawn by ``seed_generator``.
+        expected : tensor or number
+            What stands for it in a plain prediction.
         training : bool
         """
-        # The generator's state may not change in a branch that is not taken.
-        seed = self.seed_generator.next()
-        if training:
-            return draw(seed)
-        return ops.cond(self.noise > 0, lambda: draw(seed), lambda: zero)
+        return drawn if training else expected + self.noise * (drawn - expected)
 
 
 def noisy_layers(model) -> list[NoisyLayer]:

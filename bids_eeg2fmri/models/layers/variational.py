@@ -49,7 +49,7 @@ class DenseVariational(NoisyLayer):
         divergence = 0.5 * (ops.square(ratio) + ops.square(self.mean / self.prior_scale) - 1.0) - ops.log(ratio)
         self.add_loss(self.kl_weight * ops.sum(divergence))
         shape = self.mean.shape
-        noise = self.draw(lambda seed: keras.random.normal(shape, seed=seed), ops.zeros(shape), training)
+        noise = self.draw(keras.random.normal(shape, seed=self.seed_generator), 0.0, training)
         weights = self.mean + deviation * noise
         return ops.matmul(inputs, weights[:-1]) + weights[-1]
 

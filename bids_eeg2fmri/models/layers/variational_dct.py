@@ -10,7 +10,7 @@ from bids_eeg2fmri.models.layers.dct import cosine_matrix, multiply_axes
 from bids_eeg2fmri.models.layers.noise import NoisyLayer
 
 # Of the distribution of angles; more would not be seen in what is drawn.
-N_QUANTILES = 256
+N_QUANTILES = 128
 
 
 @keras.saving.register_keras_serializable("bids_eeg2fmri")
@@ -83,17 +83,16 @@ class VariationalInverseDCT(NoisyLayer):
         angle = a + b + c
         # From nearly even over the turn to a deviation of about 0.15 rad.
         quantiles = von_mises_quantiles(0.1 + 40.0 * ops.sigmoid(self.concentration(inputs)))
+        # By symmetry the sines cancel.
         expected = ops.mean(ops.cos(quantiles), axis=-1)[:, None, None, None] * ops.cos(angle)
 
-        def drawn(seed):
-            which = keras.random.randint(ops.shape(angle), 0, N_QUANTILES, dtype="int32", seed=seed)
-            away = ops.take_along_axis(quantiles, ops.reshape(which, (-1, math.prod(self.shape))), axis=1)
-            return ops.cos(angle + ops.reshape(away, ops.shape(angle)))
-
+        which = keras.random.randint(ops.shape(angle), 0, N_QUANTILES, dtype="int32", seed=self.seed_generator)
+        away = ops.take_along_axis(quantiles, ops.reshape(which, (-1, math.prod(self.shape))), axis=1)
+        drawn = ops.cos(angle + ops.reshape(away, ops.shape(angle)))
         return scale * self.draw(drawn, expected, training)
 
     def _normal(self, like, training):
-        return self.draw(lambda seed: keras.random.normal(ops.shape(like), seed=seed), ops.zeros_like(like), training)
+        return self.draw(keras.random.normal(ops.shape(like), seed=self.seed_generator), 0.0, training)
 
     def compute_output_shape(self, input_shape):
         return input_shape[0], *self.shape
@@ -103,7 +102,7 @@ class VariationalInverseDCT(NoisyLayer):
 
 
 def von_mises_quantiles(concentration):
-    """Give angles in rad that are equally probable under von Mises distributions around 0: ``(batch, 1) -> (batch, 256)``.
+    """Give angles in rad that are equally probable under von Mises distributions around 0: ``(batch, 1) -> (batch, 128)``.
 
     To draw is to pick one of them: differentiable by the concentration, where sampling by rejection is not.
     """

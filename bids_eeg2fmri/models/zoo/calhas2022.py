@@ -192,6 +192,7 @@ def _decode(features, spec: SampleSpec, config: Config):
         # A convolution of 1 x 1 x 1 voxels is one factor and one offset for all.
         x = layers.Dense(1, kernel_initializer="ones", name="convolution")(x)
         return layers.Flatten(name="prediction")(x)
+    assert spec.mask is not None, "targets are voxels of a mask"
     shape = spec.mask.shape
     low = config.low_resolution or tuple(-(-n // 2) for n in shape)
     if config.decoder == "dct":
@@ -204,6 +205,7 @@ def _decode(features, spec: SampleSpec, config: Config):
 
 def _image_encoder(spec: SampleSpec, config: Config):
     """Build ``(batch, n_outputs) -> (batch, latent)``."""
+    assert spec.mask is not None, "targets are voxels of a mask"
     inputs = keras.Input((spec.n_outputs,))
     x = PlaceVoxels(spec.mask, name="image")(inputs)
     x = layers.Reshape((*spec.mask.shape, 1), name="image_of_one")(x)
