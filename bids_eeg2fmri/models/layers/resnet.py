@@ -1,5 +1,7 @@
 """Read a volume by two convolutions side by side, one of them followed by another."""
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -59,8 +61,8 @@ class ResnetBlock(keras.layers.Layer):
 
     def call(self, inputs, training=None):
         both = self.first_norm(slide_maximum(self.first(inputs), self.pool), training=training)
-        left, right = ops.relu(both[..., : self.filters]), both[..., self.filters :]
-        return ops.relu(self.second_norm(self.second(left), training=training) + right)
+        left, right = ops.split(both, 2, axis=-1)
+        return ops.relu(self.second_norm(self.second(ops.relu(left)), training=training) + right)
 
     def compute_output_shape(self, input_shape):
         sides = zip(input_shape[1:4], self.kernel_size, self.strides, self.pool, strict=True)
@@ -82,9 +84,13 @@ def slide_maximum(x, pool):
     Along one axis after another, by elementwise maxima: the same as a 3-D pooling, whose gradient is slow on processors.
     """
     for axis, size in enumerate(pool, start=1):
-        n = x.shape[axis] - size + 1
-        parts = [x[(slice(None),) * axis + (slice(shift, shift + n),)] for shift in range(size)]
-        x = parts[0]
+        shape = x.shape[1:]
+        n, step = shape[axis - 1] - size + 1, math.prod(shape[axis:])
+        # Slices of a table have a fast gradient, those of five axes a very slow one.
+        table = ops.reshape(x, (-1, shape[axis - 1] * step))
+        parts = [table[:, shift * step : (shift + n) * step] for shift in range(size)]
+        table = parts[0]
         for part in parts[1:]:
-            x = ops.maximum(x, part)
+            table = ops.maximum(table, part)
+        x = ops.reshape(table, (-1, *shape[: axis - 1], n, *shape[axis:]))
     return x
