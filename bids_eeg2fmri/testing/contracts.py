@@ -226,6 +226,7 @@ def _build(build: Build, spec: SampleSpec, windows: Windows, targets: np.ndarray
     if _solver_of(model) is not None:
         _begin_to_learn(model, windows, targets, seed=seed)
     adapt_standardization(model, windows, np.arange(len(windows)))
+    model.run_eagerly = True  # until it is compiled: some predictions are not worth tracing it
     return model
 
 
@@ -247,6 +248,8 @@ def _compiled(model: "keras.Model", *, for_one_step: bool = False) -> "keras.Mod
     import keras
 
     model.compile(keras.optimizers.Adam(3e-3), loss="mse", jit_compile=False, run_eagerly=for_one_step)
+    # Variables that are made in the first step would have its graph traced once more.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
