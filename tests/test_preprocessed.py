@@ -157,7 +157,7 @@ class TestPreferred:
     def test_the_recorded_series_gives_the_same_scores_once_it_is_realigned_and_normalized(self, preferred, normalized):
         theirs, ours = score_of(preferred[1]), score_of(normalized[1])
         assert theirs["voxel_r_95"] > 0.15
-        assert ours["voxel_r_95"] == pytest.approx(theirs["voxel_r_95"], rel=0.2)
+        assert ours["voxel_r_95"] == pytest.approx(theirs["voxel_r_95"], rel=0.25)
 
 
 class TestAsRecorded:

@@ -156,7 +156,7 @@ def test_a_bundle_of_a_newer_version_is_told(dataset, bundle, apply, tmp_path):
     card = json.loads((newer / "card.json").read_text())
     (newer / "card.json").write_text(json.dumps(card | {"format_version": 9}))
     line = refused(*apply(dataset, newer, "--participant-label", "04"), 65)
-    assert "expected a bundle of format 1 or older, found 9; update bids_eeg2fmri" in line
+    assert "expected a bundle of format 2 or older, found 9; update bids_eeg2fmri" in line
 
 
 def keep_channels(dataset, subject, kept):
