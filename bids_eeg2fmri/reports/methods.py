@@ -36,7 +36,6 @@ _ROWS = {
 }
 _ARCHITECTURES = {
     "calhas2022": "a convolutional network with attention between channels and Fourier features",
-    "e2fnet": "a convolutional network from spectra to slices with a U-Net in between",
     "marble": "a transformer over multi-scale spectra and the EEG itself, asked for each output by a query of its own",
     "ridge": "ridge regression on band power at all delays",
     "separable": "a linear network whose weights are factored by frequency, scalp pattern and hemodynamic delay",
