@@ -24,8 +24,8 @@ from bids_eeg2fmri.models.layers.structural_similarity import structural_similar
 from bids_eeg2fmri.models.layers.voxels import PickVoxels, PlaceVoxels
 from bids_eeg2fmri.models.spec import SampleSpec
 
-# With these sizes it trains in minutes. It keeps the contract of architectures but for one promise: after 40 epochs its r with new samples
-# of a linear relation is 0.68, expected are 0.7; until it does, it is no file of the zoo, and named by its dotted path.
+# With these sizes it trains in minutes. It keeps the contract of architectures but for one promise: after 40 epochs its r with
+# new samples of a linear relation is 0.68, expected are 0.7. Until it does, it is no file of the zoo, and named by its path.
 SMALL = {
     "encoder_filters": (16, 16, 16, 16),
     "unet_filters": 16,
