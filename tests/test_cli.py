@@ -13,6 +13,7 @@ import pytest
 
 from bids_eeg2fmri import __version__
 from bids_eeg2fmri.cli import available_cpus
+from bids_eeg2fmri.models.registry import list_architectures
 
 
 def heavy_modules_of(*arguments):
@@ -276,8 +277,8 @@ def test_a_model_that_is_neither_architecture_nor_folder_is_refused(dataset, app
     result = app(dataset, tmp_path / "out", "participant", "--model", "nonsense")
     assert result.code == 64
     assert (
-        result.err == "bids_eeg2fmri: --model nonsense: expected the folder of a saved model or one of separable, "
-        "found neither\n"
+        result.err == "bids_eeg2fmri: --model nonsense: expected the folder of a saved model or one of "
+        f"{', '.join(list_architectures())}, found neither\n"
     )
 
 
