@@ -61,7 +61,7 @@ def derive_blocks(shape: Triple, target: Triple) -> tuple[Block, ...]:
     Kernels are hardly longer than two strides, so a large volume costs little more than a small one.
 
     >>> derive_blocks((9, 64, 200), (7, 7, 7))[0]
-    Block(kernel_size=(1, 4, 6), strides=(1, 3, 5), pool=(2, 2, 2))
+    Block(kernel_size=(1, 2, 5), strides=(1, 2, 3), pool=(2, 2, 2))
     """
     longest = max(n / wanted for n, wanted in zip(shape, target, strict=True))
     n_blocks = max(1, math.ceil(math.log(longest) / math.log(STRONGEST_REDUCTION))) if longest > 1 else 1
