@@ -30,7 +30,7 @@ class Windows:
     signal : array of shape (frames, channels, times), optional
         The EEG itself, the last step of each frame; where an architecture looks at it.
     person : array of shape (volumes,), optional
-        Number of the participant, from 1 on; None where there is one alone.
+        Number of the participant; None where there is one alone.
     """
 
     power: np.ndarray

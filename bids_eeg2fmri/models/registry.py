@@ -55,8 +55,7 @@ class Architecture:
         """Build the untrained network.
 
         It maps ``(batch, *spec.power_shape)`` or ``(batch, *spec.signal_shape)`` to ``(batch, n)``; the first
-        ``spec.n_outputs`` of ``n`` are the prediction. A second input, if there is one, is the number of the participant
-        (batch,), from 1 on, 0 for nobody that it knows.
+        ``spec.n_outputs`` of ``n`` are the prediction.
         """
         model = self.module.build(spec, self.config)
         model.looks_at, model.solver, model.options = self.looks_at, self.solver, self.config

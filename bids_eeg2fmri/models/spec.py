@@ -27,8 +27,6 @@ class SampleSpec:
         In Hz, of the EEG where an architecture looks at the signal: axis 2 of the input is then the last step of each frame.
     mask : array of shape (x, y, z), optional
         Where the targets are voxels: which ones, in the order of ``image[mask]``.
-    n_people : int
-        Of the training data that a participant-specific part may tell apart; 0 for a network without such a part.
     """
 
     lags_s: tuple[float, ...]
@@ -38,7 +36,6 @@ class SampleSpec:
     positions_m: tuple[tuple[float, float, float] | None, ...] = ()
     sfreq: float = 0.0
     mask: "np.ndarray | None" = field(default=None, compare=False, repr=False)
-    n_people: int = 0
 
     @property
     def step_s(self) -> float:

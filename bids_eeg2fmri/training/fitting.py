@@ -400,13 +400,9 @@ def predict_coefficients(model, windows: Windows, which: np.ndarray, basis: Outp
     return np.concatenate(parts)
 
 
-def gather_inputs(model, windows: Windows, which: np.ndarray) -> Any:
-    """Copy out what a network looks at: windows of power or signal, and the participant's number where it asks for it."""
-    windows_of_it = windows.gather(which, getattr(model, "looks_at", "power"))
-    if len(model.inputs) == 1:
-        return windows_of_it
-    nobody = np.zeros(len(which), dtype=np.int32)
-    return [windows_of_it, nobody if windows.person is None else windows.person[which].astype(np.int32)]
+def gather_inputs(model, windows: Windows, which: np.ndarray) -> np.ndarray:
+    """Copy out what a network looks at: windows of power or signal."""
+    return windows.gather(which, getattr(model, "looks_at", "power"))
 
 
 def adapt_standardization(model, windows: Windows, train: np.ndarray) -> None:

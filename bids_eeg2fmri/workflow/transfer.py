@@ -188,6 +188,7 @@ def transfer(
     usable = [np.ones(len(s.onsets_s), bool) if s.usable is None else s.usable for s in with_bold]
     windows = replace(windows, complete=windows.complete & np.concatenate(usable))
     participant = np.array([everyone.index(s.participant) for s in with_bold])[windows.recording]
+    windows = replace(windows, person=participant)
     volumes = Samples(
         recording=windows.recording,
         onset_s=np.concatenate([s.onsets_s for s in with_bold]),

@@ -67,3 +67,15 @@ def test_the_schedule_of_others_explains_what_follows_it(written, quick):
         ]  # fmt: skip
         assert table.pooled_r[SCHEDULE] > 0.35
         assert table.pooled_r.drop(SCHEDULE).max() < 0.15
+
+
+def test_the_model_is_told_who_is_who(written, quick):
+    """What participants have for themselves can be told apart, so its share matters."""
+    derivatives, paths = written
+    samples = [read_sample(derivatives, *which) for which in paths]
+    kernels = []
+    for own_share in (0.0, 5.0):
+        settings = replace(quick, training=replace(quick.training, options={"own_share": own_share}))
+        transferred = transfer(derivatives, samples, settings, seed=0, report=lambda what: None)
+        kernels.append(transferred.synthesizer.network.get_layer("coefficients").get_weights()[0])
+    assert not np.allclose(*kernels, rtol=0.05)
