@@ -85,8 +85,14 @@ class Synthesizer:
         Raises
         ------
         ModelError
-            If so much of a direction lies in voxels that are missing that coefficients would mean something else.
+            If so much of a direction lies in voxels that are missing that coefficients would mean something else; or any is
+            missing that a network puts out by itself.
         """
+        if self.spec.mask is not None and not np.array_equal(grid.mask, self.grid.mask):
+            raise ModelError(
+                f"the architecture {self.card['architecture']} puts out each voxel of the model's brain, and some are not in this "
+                "one; tune a model of coefficients, such as smooth"
+            )
         components = self.basis.components[:, grid.mask[self.grid.mask]]
         left = float((components**2).sum() / (self.basis.components**2).sum())
         if left < LEAST_LEFT:

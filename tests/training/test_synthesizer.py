@@ -198,3 +198,18 @@ def test_loading_runs_nothing_of_the_bundle(bundle, tmp_path):
         assert not (tmp_path / "sprung").exists()
         (bundle / name).write_bytes(whole)
         edit_card(bundle, sha256=hashes)
+
+
+def test_a_basis_is_kept_where_most_of_it_is_left(synthesizer):
+    grid = synthesizer.grid
+    assert np.array_equal(synthesizer.basis_on(grid).components, synthesizer.basis.components)
+    smaller = grid.mask.copy()
+    smaller[:5] = False
+    with pytest.raises(ModelError, match="expected a brain that holds at least 90% of what the model's components"):
+        synthesizer.basis_on(replace(grid, mask=smaller))
+    one_less = grid.mask.copy()
+    one_less[tuple(np.argwhere(grid.mask)[0])] = False
+    assert synthesizer.basis_on(replace(grid, mask=one_less)).components.shape == (2, grid.n_voxels - 1)
+    of_voxels = replace(synthesizer, spec=replace(synthesizer.spec, mask=grid.mask))
+    with pytest.raises(ModelError, match="separable puts out each voxel of the model's brain"):
+        of_voxels.basis_on(replace(grid, mask=one_less))
